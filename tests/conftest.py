@@ -1,0 +1,20 @@
+"""Fixtures that more than one test file uses."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """The folder of the shared test data; the test is skipped where it is absent."""
+    folder = Path(os.environ.get("SPOA_WAF_CORPORA", "../shared"))
+    folder = folder if folder.is_absolute() else ROOT / folder
+    if not (folder / "corpora").is_dir():
+        pytest.skip(f"no corpora at {folder}: set SPOA_WAF_CORPORA")
+    return folder
