@@ -1,0 +1,41 @@
+"""The registry of transformations, and what each says about the bytes it needs to see.
+
+Holds no transformation: those are in the family files. `none` is not one either, the compiler knows it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from waf_engine.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from waf_engine.types import Transformation
+
+transformations: Registry[Transformation] = Registry("transformation")
+"""All transformations by name; the family files fill it."""
+
+_triggers: dict[Transformation, frozenset[int]] = {}
+
+
+def triggered_by(needed: Iterable[int]) -> Callable[[Transformation], Transformation]:
+    """Declare that a transformation changes no value in which none of some bytes occurs.
+
+    The plan skips a transformation whose bytes are absent; a test holds every declaration to its word.
+
+    Args:
+        needed: the bytes, as `bytes` or any other iterable of their values.
+    """
+
+    def declare(transformation: Transformation) -> Transformation:
+        _triggers[transformation] = frozenset(needed)
+        return transformation
+
+    return declare
+
+
+def triggers_of(transformation: Transformation) -> frozenset[int] | None:
+    """The bytes declared with `triggered_by`, or None: any value may change."""
+    return _triggers.get(transformation)
