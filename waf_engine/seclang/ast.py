@@ -38,7 +38,7 @@ class VariableRef:
 
 @dataclass(frozen=True, slots=True)
 class OperatorRef:
-    """The operator of a rule: ``!@rx ^a``. A text without ``@`` is an ``rx``.
+    r"""The operator of a rule: ``!@rx ^a``. A text without ``@`` is an ``rx``.
 
     Attributes:
         name: without ``@``, as written (``rx`` when it was left out).
