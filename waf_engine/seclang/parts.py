@@ -35,6 +35,7 @@ _ACTION = re.compile(
     re.ASCII | re.DOTALL,
 )
 _ACTION_HEAD = re.compile(r"([A-Za-z][A-Za-z0-9_]*)[ \t]*(:?)[ \t]*", re.ASCII)
+_SWALLOWED = re.compile(r",[ \t]*[A-Za-z][A-Za-z0-9_]*(?:[:,]|[ \t]*\Z)", re.ASCII)
 _UNQUOTED_ESCAPE = re.compile(r"\\([,'])")
 
 
@@ -259,9 +260,9 @@ def _read_odd_action(text: str, offset: int, at: Locate, report: Report) -> tupl
     if text[value_at : value_at + 1] == "'":
         closing = closing_quote(text, value_at + 1, "'")
         if closing < 0:
-            hint = f"end the text with a single quote: {head[1]}:'...'"
-            report.error("unclosed-quote", "this single quote is never closed", at(value_at), hint)
-            return length + 1, None
+            _unclosed_quote(text, value_at, at, report)
+            value = text[value_at + 1 :].rstrip(BLANKS).replace("\\'", "'")
+            return length + 1, ActionRef(head[1], value, at(offset), at(value_at + 1))
         hint = "write \\' for an apostrophe inside the text, and a comma behind its closing quote"
         behind = closing + 1
         report.error(
@@ -270,9 +271,7 @@ def _read_odd_action(text: str, offset: int, at: Locate, report: Report) -> tupl
         return _action_end(text, behind)[0] + 1, None
     end, open_quote = _action_end(text, value_at)
     if open_quote >= 0:
-        hint = "write \\' for an apostrophe, or put the whole value in single quotes"
-        report.error("unclosed-quote", "this single quote is never closed", at(open_quote), hint)
-        return _first_comma(text, open_quote) + 1, None
+        _unclosed_quote(text, open_quote, at, report)
     value = text[value_at:end].rstrip(BLANKS)
     if "'" not in value.replace("\\'", ""):
         value = _UNQUOTED_ESCAPE.sub(r"\1", value)
@@ -323,9 +322,18 @@ def _action_end(text: str, offset: int) -> tuple[int, int]:
     return length, quote
 
 
-def _first_comma(text: str, offset: int) -> int:
-    end = text.find(",", offset)
-    return end if end >= 0 else len(text)
+def _unclosed_quote(text: str, offset: int, at: Locate, report: Report) -> None:
+    """Report a single quote without its counterpart.
+
+    Both engines take the rest of the list as the value. That is harmless at its end (Coraza's own tests have it),
+    but not when it swallows actions.
+    """
+    message = "this single quote is never closed"
+    if _SWALLOWED.search(text, offset):
+        hint = "end the text with a single quote; write \\' for an apostrophe inside it"
+        report.error("unclosed-quote", message + ": the actions behind it would be part of the text", at(offset), hint)
+    else:
+        report.warning("unclosed-quote", message, at(offset), "end the text with a single quote")
 
 
 def smart_quote(char: str, span: Span, report: Report) -> None:
