@@ -85,9 +85,9 @@ class Registry(Generic[T]):
     def copy(self) -> Registry[T]:
         """A registry with the same content that can be added to without changing this one."""
         twin: Registry[T] = Registry(self.kind)
-        twin._things = dict(self._things)  # noqa: SLF001  the twin is of this very class
-        twin._names = dict(self._names)  # noqa: SLF001
-        twin._canonical = dict(self._canonical)  # noqa: SLF001
+        twin._things = dict(self._things)
+        twin._names = dict(self._names)
+        twin._canonical = dict(self._canonical)
         return twin
 
     def __contains__(self, name: object) -> bool:

@@ -1,1 +1,1 @@
-"""compiler"""
+"""From the tree of a rule file to a plan: names resolved, rules frozen."""

@@ -1,0 +1,265 @@
+"""The plan: what a rule set is compiled to. Frozen, shared by all transactions, never written to.
+
+Everything here is resolved: names are functions, macros are parsed, chains are linked, markers are
+positions. The run time reads plans; only the compiler makes them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+
+if TYPE_CHECKING:
+    from waf_engine.diagnostics import Diagnostic, Span
+    from waf_engine.runtime.transaction import Transaction
+    from waf_engine.settings import Settings
+    from waf_engine.types import Entry, Macro, Test, Transformation
+
+PHASES = (1, 2, 3, 4, 5)
+
+
+class Phase(IntEnum):
+    """The five phases of a transaction."""
+
+    REQUEST_HEADERS = 1
+    REQUEST_BODY = 2
+    RESPONSE_HEADERS = 3
+    RESPONSE_BODY = 4
+    LOGGING = 5
+
+
+class KeyPattern(Protocol):
+    """A compiled selector such as ``/^re/``; whether it is found in a key."""
+
+    def __call__(self, key: bytes) -> bool:
+        """Whether the key is selected."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable of the rule language.
+
+    Attributes:
+        name: as the manuals write it: ``ARGS``.
+        read: gives its members in order; a variable with one value gives one member with an empty key.
+        is_collection: whether it can be selected from (``ARGS:id``).
+        phase: the first phase in which it has its values.
+        volatile: whether it may change while the rules of one phase run.
+        select: reads members by a selector of its own language (XPath for XML), where keys do not serve.
+    """
+
+    name: str
+    read: Callable[[Transaction], Sequence[Entry]]
+    is_collection: bool
+    phase: int = 1
+    volatile: bool = False
+    select: Callable[[Transaction, str], Sequence[Entry]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A part of a variable that a rule does not look at.
+
+    Attributes:
+        variable: the variable's name.
+        key: the member, in lower case; None for all or for a pattern.
+        pattern: the pattern of members; None for all or for a key.
+    """
+
+    variable: str
+    key: bytes | None = None
+    pattern: KeyPattern | None = None
+
+    def covers(self, key: bytes) -> bool:
+        """Whether the member with this key is excluded."""
+        if self.pattern is not None:
+            return self.pattern(key)
+        return self.key is None or self.key == key.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One target of a rule.
+
+    Attributes:
+        variable: what is read.
+        key: the member, in lower case; None for all.
+        pattern: the pattern of members; None when there is none.
+        selector: the selector as written, for variables with a language of their own.
+        count: whether the number of members is the value (``&``).
+        exclusions: what is left out.
+    """
+
+    variable: Variable
+    key: bytes | None = None
+    pattern: KeyPattern | None = None
+    selector: str = ""
+    count: bool = False
+    exclusions: tuple[Exclusion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """The operator of a rule.
+
+    Attributes:
+        name: its registered name.
+        argument: as written.
+        negated: whether a value matches when the test finds nothing.
+        test: the compiled operator.
+    """
+
+    name: str
+    argument: str
+    negated: bool
+    test: Test
+
+
+Effect = Callable[["Transaction", "CompiledRule"], None]
+"""A non-disruptive action, run for each value that matches."""
+
+
+class Allow(IntEnum):
+    """The reach of ``allow``."""
+
+    ALL = 1
+    PHASE = 2
+    REQUEST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Disruption:
+    """The disruptive action of a rule.
+
+    Attributes:
+        action: ``deny``, ``drop``, ``redirect``, ``allow``, ``pass``.
+        status: HTTP status, already defaulted for the action.
+        data: the target of a redirect.
+        allow: the reach of an allow.
+    """
+
+    action: str
+    status: int = 0
+    data: Macro | None = None
+    allow: Allow | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CompiledRule:
+    """A rule, ready to run. A SecAction has no operator; a SecMarker has only a marker.
+
+    Attributes:
+        id: the rule's id; 0 for members of a chain.
+        phase: 1 to 5; 0 for a marker, which lives in all.
+        span: where it was written.
+        raw: its text.
+        targets: what it looks at, in order.
+        operator: None for SecAction and SecMarker.
+        transformations: (name, function), in order.
+        multi_match: whether the operator sees every changed intermediate value.
+        capture: whether the operator's captures go to TX:0 to TX:9.
+        effects: non-disruptive actions in order.
+        disruption: None when it has no disruptive action.
+        chain: the next member of its chain.
+        skip: number of rules to skip after a match.
+        skip_after: marker to go to after a match; empty for none.
+        marker: the label of a SecMarker; empty otherwise.
+        log: whether a match is logged.
+        auditlog: whether a match appears in the audit log.
+        msg: message, with macros.
+        logdata: data for the log, with macros.
+        severity: 0 to 7; None for none.
+        tags: in order.
+        rev: revision.
+        ver: version.
+        maturity: 0 to 9.
+        accuracy: 0 to 9.
+    """
+
+    id: int = 0
+    phase: int = 2
+    span: Span
+    raw: str = ""
+    targets: tuple[Target, ...] = ()
+    operator: Operator | None = None
+    transformations: tuple[tuple[str, Transformation], ...] = ()
+    multi_match: bool = False
+    capture: bool = False
+    effects: tuple[Effect, ...] = ()
+    disruption: Disruption | None = None
+    chain: CompiledRule | None = None
+    skip: int = 0
+    skip_after: str = ""
+    marker: str = ""
+    log: bool = False
+    auditlog: bool = False
+    msg: Macro | None = None
+    logdata: Macro | None = None
+    severity: int | None = None
+    tags: tuple[str, ...] = ()
+    rev: str = ""
+    ver: str = ""
+    maturity: int = 0
+    accuracy: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A whole rule set, ready to run.
+
+    Attributes:
+        settings: what the directives set.
+        rules: rules and markers in the order of the files, without chain members.
+        variables: the variables by upper-case name, for macros and the transaction's own look-ups.
+        diagnostics: warnings that the load gave.
+        files: the files that were read.
+    """
+
+    settings: Settings
+    rules: tuple[CompiledRule, ...]
+    variables: dict[str, Variable]
+    diagnostics: tuple[Diagnostic, ...] = ()
+    files: tuple[str, ...] = ()
+
+    @cached_property
+    def phases(self) -> tuple[tuple[CompiledRule, ...], ...]:
+        """For each phase (index 0 is empty) its rules and all markers, in order."""
+        return ((), *(tuple(r for r in self.rules if r.marker or r.phase == phase) for phase in PHASES))
+
+    @cached_property
+    def rule_count(self) -> int:
+        """The number of rules, markers and chain members left out."""
+        return sum(not rule.marker for rule in self.rules)
+
+    @cached_property
+    def ids(self) -> tuple[int, ...]:
+        """The ids of all rules, sorted."""
+        return tuple(sorted(rule.id for rule in self.rules if rule.id))
+
+    def ids_between(self, first: int, last: int) -> tuple[int, ...]:
+        """The ids of the rules from first to last, both included."""
+        return self.ids[bisect_left(self.ids, first) : bisect_right(self.ids, last)]
+
+    @cached_property
+    def ids_by_tag(self) -> dict[str, frozenset[int]]:
+        """The ids of the rules that carry each tag."""
+        found: dict[str, set[int]] = {}
+        for rule in self.rules:
+            for tag in rule.tags:
+                found.setdefault(tag, set()).add(rule.id)
+        return {tag: frozenset(ids) for tag, ids in found.items()}
+
+    @cached_property
+    def ids_by_msg(self) -> dict[str, frozenset[int]]:
+        """The ids of the rules that have each message, as written."""
+        found: dict[str, set[int]] = {}
+        for rule in self.rules:
+            if rule.msg is not None:
+                found.setdefault(str(rule.msg), set()).add(rule.id)
+        return {msg: frozenset(ids) for msg, ids in found.items()}

@@ -1,0 +1,65 @@
+"""Directives of ModSecurity 2 and of web servers that mean nothing to an agent: accepted, some with a warning.
+
+A rule file that works elsewhere should load here; a person who relies on one of these should know.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from waf_engine.directives.registry import directives
+
+if TYPE_CHECKING:
+    from waf_engine.compiler.state import State
+    from waf_engine.directives.registry import DirectiveHandler
+    from waf_engine.seclang.ast import Directive
+
+IGNORED = {
+    "SecCacheTransformations": "",
+    "SecChrootDir": "an agent is confined by its service manager",
+    "SecCollectionTimeout": "",
+    "SecConnEngine": "HAProxy limits connections",
+    "SecConnReadStateLimit": "HAProxy limits connections",
+    "SecConnWriteStateLimit": "HAProxy limits connections",
+    "SecContentInjection": "an agent cannot change a response's body",
+    "SecCookieFormat": "",
+    "SecCookieV0Separator": "",
+    "SecDataDir": "",
+    "SecDisableBackendCompression": "HAProxy decides about compression",
+    "SecGsbLookupDb": "the service it used has ended",
+    "SecGuardianLog": "",
+    "SecHashEngine": "an agent cannot change a response's body",
+    "SecHashKey": "",
+    "SecHashMethodPm": "",
+    "SecHashMethodRx": "",
+    "SecHashParam": "",
+    "SecHttpBlKey": "",
+    "SecInterceptOnError": "",
+    "SecRulePerfTime": "",
+    "SecRuleInheritance": "",
+    "SecRxPreFilter": "",
+    "SecStatusEngine": "",
+    "SecStreamInBodyInspection": "",
+    "SecStreamOutBodyInspection": "",
+    "SecTmpDir": "",
+    "SecTmpSaveUploadedFiles": "",
+    "SecUnicodeMap": "",
+    "SecUnicodeMapFile": "",
+    "SecUploadDir": "",
+    "SecUploadFileMode": "",
+    "SecUploadKeepFiles": "",
+    "SecXmlExternalEntity": "external entities are never read",
+}
+"""Directive: why it has no effect, for the warning; empty where none is needed (its ``Off`` never warns)."""
+
+
+def _ignore(reason: str) -> DirectiveHandler:
+    def handle(state: State, node: Directive) -> None:
+        if reason and not any(argument.text.lower() == "off" for argument in node.arguments):
+            state.warn(node.span, "no-effect", f"{node.name} has no effect here: {reason}")
+
+    return handle
+
+
+for _name, _reason in IGNORED.items():
+    directives.add(_ignore(_reason), _name)

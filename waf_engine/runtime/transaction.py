@@ -1,0 +1,304 @@
+"""A transaction: one HTTP exchange, fed in the order of HTTP, judged phase by phase.
+
+Holds the state that belongs to one exchange and the public methods that feed it (DESIGN.md, waf_engine).
+How rules are run is the executor's (`reference.py`); what variables mean is the variables' families'.
+Nothing here raises on what a client sent: limits become interruptions or variables.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from typing import TYPE_CHECKING
+
+from waf_engine.bodies.cookies import parse_cookies
+from waf_engine.bodies.uri import split_uri
+from waf_engine.bodies.urlencoded import parse_urlencoded
+from waf_engine.compiler.plan import Allow, Disruption, Exclusion, Phase
+from waf_engine.runtime.body import attach_request, attach_response
+from waf_engine.runtime.exchange import Connection, Request, Response
+from waf_engine.runtime.match import Interruption, MatchedRule, MatchedValue, to_text
+from waf_engine.settings import EngineMode, LimitAction
+from waf_engine.types import encode_argument
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from waf_engine.compiler.plan import CompiledRule, Plan, Variable
+    from waf_engine.registry import Registry
+    from waf_engine.types import BodyProcessor, Entry
+
+    Executor = Callable[["Transaction", int], None]
+    OnMatch = Callable[["Transaction", MatchedRule], None]
+
+NO_SEVERITY = 255
+"""HIGHEST_SEVERITY before any rule with a severity matched."""
+
+
+class Transaction:
+    """One exchange. Made by `WAF.transaction`; its methods are called in the order of HTTP.
+
+    Each ``process_*`` and ``write_*`` returns the interruption, if there is one by then, or None. Text
+    arguments are taken as `str` (as UTF-8) or `bytes`. After the last call, `close` must be called.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        executor: Executor,
+        *,
+        transaction_id: str | None,
+        clock: Callable[[], float],
+        body_processors: Registry[BodyProcessor],
+        on_match: OnMatch | None = None,
+    ) -> None:
+        settings = plan.settings
+        self.plan = plan
+        self.id = transaction_id or base64.b32encode(os.urandom(10)).decode()
+        self.clock = clock
+        self.started = clock()
+        self.interruption: Interruption | None = None
+        self.detected_interruption: Interruption | None = None
+        self.matched_rules: list[MatchedRule] = []
+        self.body_processors = body_processors
+        self._executor = executor
+        self._on_match = on_match
+        self.phase = 0
+        self._closed = False
+
+        self.connection = Connection()
+        self.request = Request()
+        self.response = Response()
+        self.tx: dict[bytes, bytes] = {}
+        self.env: dict[bytes, bytes] = {}
+        self.collections: dict[str, list[Entry]] = {}
+        self.limits: dict[str, int] = {}
+        self.highest_severity = NO_SEVERITY
+
+        # What `ctl` may change for this exchange alone.
+        self.engine = settings.rule_engine
+        self.request_body_access = settings.request_body_access
+        self.request_body_limit = settings.request_body_limit
+        self.response_body_access = settings.response_body_access
+        self.response_body_limit = settings.response_body_limit
+        self.force_request_body_variable = False
+        self.force_response_body_variable = False
+        self.audit_engine: str | None = None
+        self.audit_log_parts: str | None = None
+        self.removed_ids: set[int] = set()
+        self.removed_targets: dict[int, list[Exclusion]] = {}
+
+        # What the executor and the variables share while rules run.
+        self.rule: CompiledRule | None = None
+        self.allow: Allow | None = None
+        self.matched_var: tuple[str, bytes] | None = None
+        self.matched_vars: list[Entry] = []
+
+    # -- feeding ---------------------------------------------------------------------------------
+
+    def process_connection(
+        self, client_ip: str | bytes, client_port: int, server_ip: str | bytes, server_port: int
+    ) -> Interruption | None:
+        """The addresses of the connection: IP addresses as text, ports as numbers."""
+        self.connection = Connection(
+            _bytes(client_ip), str(client_port).encode(), _bytes(server_ip), str(server_port).encode()
+        )
+        return self.interruption
+
+    def process_uri(self, uri: str | bytes, method: str | bytes, version: str | bytes) -> Interruption | None:
+        """The request line: target, method, and version as ``HTTP/1.1``."""
+        request = self.request
+        request.uri_raw, request.method, request.protocol = _bytes(uri), _bytes(method), _bytes(version)
+        parts = split_uri(request.uri_raw)
+        request.uri, request.query = parts.uri, parts.query
+        request.path, request.basename = parts.filename, parts.basename
+        settings = self.plan.settings
+        request.args_get, bad = parse_urlencoded(parts.arguments, encode_argument(settings.argument_separator))
+        request.uri_error = parts.bad_escape or bad
+        return self.interruption
+
+    def add_request_header(self, name: str | bytes, value: str | bytes) -> None:
+        """A header of the request; a repeated one is added, not joined."""
+        request = self.request
+        raw_name, raw_value = _bytes(name), _bytes(value)
+        request.headers.append((raw_name, raw_value))
+        folded = raw_name.lower()
+        if folded == b"cookie":
+            request.cookies += parse_cookies(raw_value)
+        elif folded == b"content-type":
+            kind = raw_value.split(b";", 1)[0].strip().lower()
+            if kind == b"application/x-www-form-urlencoded":
+                request.processor = "URLENCODED"
+            elif kind == b"multipart/form-data":
+                request.processor = "MULTIPART"
+        elif folded == b"host":
+            request.server_name = _host_name(raw_value)
+
+    def process_request_headers(self) -> Interruption | None:
+        """Phase 1. To be called once, after the last header."""
+        return self._run(Phase.REQUEST_HEADERS)
+
+    def write_request_body(self, data: bytes | bytearray | memoryview) -> Interruption | None:
+        """A piece of the request's body. Beyond the limit it is refused or cut, as the settings say."""
+        if not self._takes_body(Phase.REQUEST_BODY) or not self.request_body_access:
+            return self.interruption
+        request = self.request
+        room = self.request_body_limit - len(request.body)
+        if len(data) < room:
+            request.body += data
+            return self.interruption
+        request.body_over_limit = True
+        if self.plan.settings.request_body_limit_action is LimitAction.REJECT and self.engine is EngineMode.ON:
+            self.interruption = Interruption("deny", 413)
+            return self.interruption
+        request.body += data[: max(0, room)]
+        return self.process_request_body()
+
+    def process_request_body(self) -> Interruption | None:
+        """Phase 2. To be called once, also when there was no body."""
+        if self._takes_body(Phase.REQUEST_BODY):
+            attach_request(self)
+        return self._run(Phase.REQUEST_BODY)
+
+    def add_response_header(self, name: str | bytes, value: str | bytes) -> None:
+        """A header of the response; a repeated one is added, not joined."""
+        raw_name, raw_value = _bytes(name), _bytes(value)
+        self.response.headers.append((raw_name, raw_value))
+        if raw_name.lower() == b"content-type":
+            self.response.content_type = raw_value
+
+    def process_response_headers(self, status: int | str | bytes, version: str | bytes) -> Interruption | None:
+        """Phase 3: the status, and the version as ``HTTP/1.1``."""
+        self.response.status = str(status).encode() if isinstance(status, int) else _bytes(status)
+        self.response.protocol = _bytes(version)
+        return self._run(Phase.RESPONSE_HEADERS)
+
+    def write_response_body(self, data: bytes | bytearray | memoryview) -> Interruption | None:
+        """A piece of the response's body; kept only for the types of SecResponseBodyMimeType."""
+        if not self._takes_body(Phase.RESPONSE_BODY) or not self.inspects_response_body:
+            return self.interruption
+        response = self.response
+        room = self.response_body_limit - len(response.body)
+        if len(data) < room:
+            response.body += data
+            return self.interruption
+        response.body_over_limit = True
+        if self.plan.settings.response_body_limit_action is LimitAction.REJECT and self.engine is EngineMode.ON:
+            self.interruption = Interruption("deny", 500)
+            return self.interruption
+        response.body += data[: max(0, room)]
+        return self.process_response_body()
+
+    def process_response_body(self) -> Interruption | None:
+        """Phase 4. To be called once, also when there was no body."""
+        if self._takes_body(Phase.RESPONSE_BODY):
+            attach_response(self)
+        return self._run(Phase.RESPONSE_BODY)
+
+    def process_logging(self) -> None:
+        """Phase 5. To be called last, after an interruption too."""
+        if self.engine is not EngineMode.OFF and self.phase < Phase.LOGGING:
+            self.phase = Phase.LOGGING
+            self._executor(self, Phase.LOGGING)
+
+    def close(self) -> None:
+        """Give back what the transaction holds (files on disk). May be called twice."""
+        self._closed = True
+        for file in self.request.files:
+            if file.path is not None:
+                file.path.unlink(missing_ok=True)
+
+    @property
+    def inspects_response_body(self) -> bool:
+        """Whether the response's body is wanted: access is on and its type is listed."""
+        kind = self.response.content_type.split(b";", 1)[0].strip().lower().decode("latin-1")
+        listed = kind in self.plan.settings.response_body_mime_types
+        return self.response_body_access and (listed or self.force_response_body_variable)
+
+    def _takes_body(self, phase: Phase) -> bool:
+        return self.engine is not EngineMode.OFF and self.interruption is None and self.phase < phase
+
+    def _run(self, phase: Phase) -> Interruption | None:
+        """Run a phase once, unless the engine is off or the exchange is already interrupted."""
+        if self.engine is not EngineMode.OFF and self.interruption is None and self.phase < phase:
+            self.phase = phase
+            self._executor(self, phase)
+        return self.interruption
+
+    # -- what operators, actions and the executor use ----------------------------------------------
+
+    def first_value(self, variable: Variable, key: bytes | None) -> bytes | None:
+        """The first value of a variable, or of its member with this (lower-case) key; None when there is none."""
+        if key is not None and variable.name == "TX":
+            found = self.tx.get(key)
+            return b"" if found is None and key.isdigit() and len(key) == 1 else found
+        for name, value in variable.read(self):
+            if key is None or name.lower() == key:
+                return value
+        return None
+
+    def variable(self, name: str, key: bytes | None = None) -> bytes | None:
+        """The first value of a variable by name (``REMOTE_ADDR``; ``TX`` with a key), or None."""
+        variable = self.plan.variables.get(name.upper())
+        return None if variable is None else self.first_value(variable, None if key is None else key.lower())
+
+    def set_collection(self, name: str, entries: Sequence[Entry]) -> None:
+        """Replace the content of a collection that an operator fills (``GEO``, ``ARGS_PATH``)."""
+        if name == "ARGS_PATH":
+            self.request.args_path = list(entries)
+        else:
+            self.collections[name] = list(entries)
+
+    def set_tx(self, key: bytes, value: bytes) -> None:
+        """Set a member of TX."""
+        self.tx[key.lower()] = value
+
+    def note_limit(self, name: str) -> None:
+        """Count that a limit was reached in this transaction."""
+        self.limits[name] = self.limits.get(name, 0) + 1
+
+    def disrupt(self, rule: CompiledRule, disruption: Disruption) -> None:
+        """Carry out a rule's disruptive action; in DetectionOnly the first one is only remembered."""
+        if disruption.action == "pass":
+            return
+        if disruption.action == "allow":
+            if self.engine is EngineMode.ON:
+                self.allow = disruption.allow
+            return
+        data = to_text(disruption.data.expand(self)) if disruption.data is not None else ""
+        interruption = Interruption(disruption.action, disruption.status, data, rule.id)
+        if self.engine is EngineMode.ON:
+            self.interruption = self.interruption or interruption
+        else:
+            self.detected_interruption = self.detected_interruption or interruption
+
+    def report(self, rule: CompiledRule, matches: Sequence[MatchedValue]) -> None:
+        """Record that a rule matched, and tell whoever listens."""
+        action = rule.disruption.action if rule.disruption else ""
+        matched = MatchedRule(
+            rule=rule,
+            matches=tuple(matches),
+            disruptive=self.engine is EngineMode.ON and action not in ("", "pass"),
+            action=action,
+            client=to_text(self.connection.client_ip),
+            server=to_text(self.connection.server_ip),
+            uri=to_text(self.request.uri),
+            unique_id=self.id,
+        )
+        self.matched_rules.append(matched)
+        if rule.severity is not None:
+            self.highest_severity = min(self.highest_severity, rule.severity)
+        if self._on_match is not None:
+            self._on_match(self, matched)
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+
+
+def _host_name(host: bytes) -> bytes:
+    """The Host header without its port; an IPv6 address keeps its brackets."""
+    if host.startswith(b"["):
+        return host[: host.find(b"]") + 1] or host
+    name, colon, port = host.rpartition(b":")
+    return name if colon and port.isdigit() else host
