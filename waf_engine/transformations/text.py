@@ -14,7 +14,8 @@ _LOWER = string.ascii_lowercase.encode()
 _TO_LOWER = bytes.maketrans(_UPPER, _LOWER)
 _TO_UPPER = bytes.maketrans(_LOWER, _UPPER)
 
-# Parity counts all eight bits of the byte that comes in, as ModSecurity does.
+# As in ModSecurity, all eight bits of the byte that comes in are counted: a byte that has its high bit may come out
+# with the wrong parity.
 _EVEN = bytes(byte | 0x80 if byte.bit_count() % 2 else byte & 0x7F for byte in range(256))
 _ODD = bytes(byte & 0x7F if byte.bit_count() % 2 else byte | 0x80 for byte in range(256))
 _ZERO = bytes(byte & 0x7F for byte in range(256))
@@ -84,7 +85,7 @@ def length(value: bytes) -> bytes:
 @transformations.register("parityEven7bit")
 @triggered_by(_moved(_EVEN))
 def parity_even_7bit(value: bytes) -> bytes:
-    r"""Set or clear the high bit of each byte so that the number of its bits is even.
+    r"""Set the high bit of each 7-bit character whose number of bits is odd, so that it becomes even.
 
     Example: t:parityEven7bit turns ``abc`` into ``\xe1\xe2c``
     """
@@ -94,7 +95,7 @@ def parity_even_7bit(value: bytes) -> bytes:
 @transformations.register("parityOdd7bit")
 @triggered_by(_moved(_ODD))
 def parity_odd_7bit(value: bytes) -> bytes:
-    r"""Set or clear the high bit of each byte so that the number of its bits is odd.
+    r"""Set the high bit of each 7-bit character whose number of bits is even, so that it becomes odd.
 
     Example: t:parityOdd7bit turns ``abc`` into ``ab\xe3``
     """
