@@ -36,7 +36,7 @@ _ACTION = re.compile(
 )
 _ACTION_HEAD = re.compile(r"([A-Za-z][A-Za-z0-9_]*)[ \t]*(:?)[ \t]*", re.ASCII)
 _SWALLOWED = re.compile(r",[ \t]*[A-Za-z][A-Za-z0-9_]*(?:[:,]|[ \t]*\Z)", re.ASCII)
-_UNQUOTED_ESCAPE = re.compile(r"\\([,'])")
+_ESCAPE = re.compile(r"\\([,'])|\\\\")
 
 
 def read_variables(text: str, at: Locate, report: Report) -> tuple[VariableRef, ...]:
@@ -273,8 +273,7 @@ def _read_odd_action(text: str, offset: int, at: Locate, report: Report) -> tupl
     if open_quote >= 0:
         _unclosed_quote(text, open_quote, at, report)
     value = text[value_at:end].rstrip(BLANKS)
-    if "'" not in value.replace("\\'", ""):
-        value = _UNQUOTED_ESCAPE.sub(r"\1", value)
+    value = _ESCAPE.sub(lambda match: match[1] or match[0], value)  # two backslashes are a pair and stay
     return end + 1, ActionRef(head[1], value, at(offset), at(value_at))
 
 
