@@ -30,6 +30,10 @@ _URL_ENCODED = tuple(
 
 _SQL_HEX = re.compile(rb"0[xX]((?:[0-9a-fA-F]{2})+)")
 _UTF8_LEADS = range(0xC2, 0xF5)
+_ASCII = bytes(range(0x80))
+_FEW = 8  # up to about so many characters a pass over the value for each is quicker than a step for each character
+# The alphabets of two bytes in UTF-8 (Latin, Greek, Cyrillic, Hebrew, Arabic): texts, not exceptions.
+_ALPHABETS = {code: f"%u{code:04x}" for code in range(0x80, 0x800)}
 
 
 @transformations.register("urlDecode")
@@ -43,11 +47,10 @@ def url_decode(value: bytes) -> bytes:
     if b"%" not in value:
         return value
     pieces = value.split(b"%")
-    out = [pieces[0]]
-    for piece in pieces[1:]:
-        byte = HEX_PAIRS.get(piece[:2])
-        out.append(b"%" + piece if byte is None else byte + piece[2:])
-    decoded = b"".join(out)
+    get = HEX_PAIRS.get
+    decoded = pieces[0] + b"".join(
+        [b"%" + piece if (byte := get(piece[:2])) is None else byte + piece[2:] for piece in pieces[1:]]
+    )
     return value if len(decoded) == len(value) else decoded
 
 
@@ -180,8 +183,13 @@ def utf8_to_unicode(value: bytes) -> bytes:
     """
     if value.isascii():
         return value
-    unicode = value.decode("utf-8", "surrogateescape").encode("ascii", _PERCENT_U)
-    return value if len(unicode) == len(value) else unicode
+    # A lead byte always starts a character, so in bytes, too, a character stands only where it is meant.
+    distinct = set(value.translate(None, _ASCII).decode("utf-8", "ignore"))
+    if len(distinct) <= _FEW:
+        for char in distinct:
+            value = value.replace(char.encode(), b"%%u%04x" % ord(char))
+        return value
+    return value.decode("utf-8", "surrogateescape").translate(_ALPHABETS).encode("ascii", _PERCENT_U)
 
 
 _PERCENT_U = "waf_engine.percent_u"

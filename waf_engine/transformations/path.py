@@ -75,15 +75,9 @@ def normalise_path_win(value: bytes) -> bytes:
 
 def _is_plain(path: bytes) -> bool:
     """Whether a path with slashes has nothing that could be removed from it."""
-    return (
-        b"/." not in path
-        and b"//" not in path
-        and b":" not in path
-        and b"./" not in path
-        and b" /" not in path
-        and not path.startswith(b".")
-        and not path.endswith((b".", b" "))
-    )
+    if b":" in path or path[:1] == b"." or path[-1:] in {b".", b" "}:
+        return False
+    return b"/" not in path or not (b"/." in path or b"//" in path or b"./" in path or b" /" in path)
 
 
 def _trim_name(segment: bytes) -> bytes:

@@ -166,6 +166,16 @@ def test_utf8_to_unicode(value: bytes, unicode: bytes):
     assert utf8_to_unicode(value) == unicode
 
 
+def test_utf8_to_unicode_of_many_different_characters():
+    """The path for texts: alphabets of two bytes, others by runs, those beyond the BMP and bytes not UTF-8 apart."""
+    alphabets, ideographs, beyond = map(range, (0x80, 0x4E00, 0x1F600), (0x800, 0x4E80, 0x1F610))
+    text = " ".join("".join(map(chr, codes)) for codes in (alphabets, ideographs, beyond))
+    expected = b" ".join(b"".join(b"%%u%04x" % code for code in codes) for codes in (alphabets, ideographs, beyond))
+
+    assert utf8_to_unicode(text.encode()) == expected
+    assert utf8_to_unicode(b"\xff" + text.encode() + b"\xc3") == b"\xff" + expected + b"\xc3"
+
+
 @given(st.text())
 def test_utf8_to_unicode_of_any_text(text: str):
     expected = "".join(char if char.isascii() else f"%u{ord(char):04x}" for char in text)
