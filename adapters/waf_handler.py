@@ -15,7 +15,7 @@ import secrets
 import string
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from adapters.http_objects import (
     BadHeadersError,
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from spop_proto import Message, Notify, UnsetVar
     from waf_engine import WAF, Interruption, Transaction
 
-    Action = SetVar | UnsetVar
-    Arguments = dict[str, ArgumentValue]
+    Action: TypeAlias = SetVar | UnsetVar
+    Arguments: TypeAlias = dict[str, ArgumentValue]
 
 ALIASES = {
     "hdrs": "headers",
@@ -324,7 +324,7 @@ def random_id() -> str:
 
 def _arguments(message: Message) -> Arguments:
     """The arguments by their usual names; a NULL is kept, the last of a repeated name counts."""
-    args = message.args
+    args = cast("tuple[tuple[str, ArgumentValue], ...]", message.args)  # `Typed` is only ever sent
     if args and not args[0][0]:
         return dict(zip(MODSECURITY_ORDER, (value for _, value in args), strict=False))
     return {ALIASES.get(name, name): value for name, value in args}

@@ -1,0 +1,101 @@
+"""The rules of each application, compiled; the faults of all of them together.
+
+Here: which files and directives an application has, and positions: a fault
+in directives that stand in the configuration file is shown in that file, at its line. Not here: the YAML, the log.
+"""
+
+from __future__ import annotations
+
+import glob
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adapters.config import EMBEDDED_RULES, ConfigError
+from waf_engine import WAF, SecLangError
+from waf_engine.diagnostics import Diagnostic, Severity, Span
+from waf_engine.loaders import INLINE
+
+if TYPE_CHECKING:
+    from adapters.config import ApplicationConfig, Config
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """The rules of an application.
+
+    Attributes:
+        waf: compiled.
+        embedded: whether they are the embedded ones because the configuration names none.
+        warnings: what the compiler found worth a word.
+    """
+
+    waf: WAF
+    embedded: bool
+    warnings: tuple[Diagnostic, ...]
+
+
+def load_rule_sets(config: Config) -> dict[str, RuleSet]:
+    """Compile the rules of all applications; equal rules are compiled once and shared.
+
+    Returns:
+        The rule sets by the names of their applications.
+
+    Raises:
+        ConfigError: the rules of at least one application have faults; those of all are in it, each once.
+    """
+    rule_sets: dict[str, RuleSet] = {}
+    compiled: dict[tuple[str, tuple[str, ...]], WAF] = {}
+    faults: dict[Diagnostic, None] = {}
+    for application in config.applications:
+        missing = _missing_files(application)
+        faults.update(dict.fromkeys(missing))
+        if missing:
+            continue
+        names = tuple(name for name, _ in application.include)
+        key = (application.directives, names)
+        try:
+            if key not in compiled:
+                compiled[key] = WAF.from_files(names) if names else WAF.from_directives(application.directives)
+        except SecLangError as error:
+            faults.update(dict.fromkeys(_placed(fault, application, config.path) for fault in error.diagnostics))
+            continue
+        waf = compiled[key]
+        warnings = tuple(_placed(fault, application, config.path) for fault in waf.plan.diagnostics)
+        rule_sets[application.name] = RuleSet(waf, application.directives == EMBEDDED_RULES, warnings)
+    if any(fault.severity is Severity.ERROR for fault in faults):
+        raise ConfigError(list(faults))
+    return rule_sets
+
+
+def _missing_files(application: ApplicationConfig) -> list[Diagnostic]:
+    """Included names that no file has, at their place in the configuration rather than in a made-up directive."""
+    faults = []
+    for name, span in application.include:
+        if name.startswith("@") or Path(name).is_file() or glob.glob(name):  # noqa: PTH207  takes absolute globs as well
+            continue
+        message = f"there is no file {name!r}"
+        if any(char in name for char in "*?["):
+            message = f"no file matches {name!r}"
+        hint = "" if Path(name).is_absolute() else f"relative names begin at the working directory, {Path.cwd()}"
+        faults.append(Diagnostic(Severity.ERROR, "no-such-file", message, span, hint))
+    return faults
+
+
+def _placed(fault: Diagnostic, application: ApplicationConfig, path: str) -> Diagnostic:
+    """A fault with its place in the configuration file, when it is in directives that stand there."""
+    if fault.span.file != INLINE:
+        return fault
+    start = application.directives_at
+    if start is None:
+        return replace(
+            fault, span=Span(f"{path} (directives of {application.name})", fault.span.line, fault.span.column)
+        )
+    line = start.line + fault.span.line - 1
+    return replace(
+        fault, span=Span(start.file, line, start.column + fault.span.column - 1), source_line=_indented(fault, start)
+    )
+
+
+def _indented(fault: Diagnostic, start: Span) -> str:
+    return " " * (start.column - 1) + fault.source_line if fault.source_line else ""
