@@ -138,7 +138,11 @@ def read_statement(lines: Sequence[str], index: int, file: str, report: Report) 
         if not text or text[0] == "#":
             continue
         if text[-1] == "\\":
-            return _read_continued(lines, index - 1, file, report)
+            statement = _read_continued(lines, index - 1, file, report)
+            if statement.text:
+                return statement
+            index = statement.next
+            continue
         column = line.index(text[0]) + 1
         if "`" in text and _BLOCK_START.match(text):
             return _read_block(lines, index - 1, file)
@@ -168,10 +172,11 @@ def _read_continued(lines: Sequence[str], index: int, file: str, report: Report)
                     place,
                     "remove them: libmodsecurity joins the next line only if the backslash is the last character",
                 )
-        pieces.append((length, index, column))
-        parts.append(text)
-        length += len(text)
-    if continued:
+        if text:  # a backslash alone adds nothing
+            pieces.append((length, index, column))
+            parts.append(text)
+            length += len(text)
+    if continued and pieces:
         place = Span(file, pieces[-1][1], pieces[-1][2] + len(parts[-1]))
         report.warning(
             "nothing-to-join", "the text ends with a backslash that joins nothing", place, "remove the backslash"

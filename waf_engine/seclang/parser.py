@@ -58,6 +58,7 @@ SHOWN = 40
 """Characters of rule text in a message."""
 
 _ACTION_LIKE = re.compile(r"[A-Za-z]+[:,\"]", re.ASCII)
+_ODD_BLANK_NEAR = re.compile(rf"[A-Za-z0-9_]*([{ODD_BLANKS}])", re.ASCII)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?![^ \t\r\f\v\"'`])", re.ASCII)
 
 
@@ -257,9 +258,12 @@ class _Parser:
 
     def marker(self, words: _Words) -> SecMarker:
         """Read ``SecMarker LABEL``."""
+        hint = "write SecMarker END-OF-MY-RULES"
         if words.at_end():
-            words.fault("missing-label", "SecMarker has no label", "write SecMarker END-OF-MY-RULES")
+            words.fault("missing-label", "SecMarker has no label", hint)
         label = words.next()
+        if not label.raw:
+            self.report.error("missing-label", "SecMarker has an empty label", words.statement.at(label.start), hint)
         words.end("SecMarker takes one label")
         return SecMarker(label.text, words.statement.at(0), words.statement.text)
 
@@ -294,8 +298,8 @@ class _Parser:
             return
         if text[0] in SMART_QUOTES:
             smart_quote(text[0], place, self.report)
-        elif text[0] in ODD_BLANKS:
-            odd_blank(text[0], place, self.report)
+        elif match := _ODD_BLANK_NEAR.match(text):
+            odd_blank(match[1], statement.at(match.start(1)), self.report)
         else:
             hint = "a directive begins with its name, such as SecRule or Include"
             if place.line > 1 and (text[0] in "\"',@|!&" or _ACTION_LIKE.match(text)):

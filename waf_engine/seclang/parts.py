@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from waf_engine.seclang.ast import ActionRef, OperatorRef, VariableRef
-from waf_engine.seclang.lexer import BLANKS, SMART_QUOTES, closing_quote
+from waf_engine.seclang.lexer import BLANKS, SMART_QUOTES, closing_quote, skip_blanks
 
 if TYPE_CHECKING:
     from waf_engine.diagnostics import Span
@@ -27,7 +27,6 @@ XPATH_VARIABLES = frozenset({"xml", "request_xml", "response_xml", "json"})
 
 _VARIABLE_HEAD = re.compile(r"([!&]*)([A-Za-z_][A-Za-z0-9_]*)(:?)", re.ASCII)
 _OPERATOR = re.compile(r"@([A-Za-z][A-Za-z0-9_]*)(?![^ \t\r\f\v])[ \t\r\f\v]*", re.ASCII)
-_BANG = re.compile(r"![ \t]*")
 # The usual action, whole; whatever does not fit goes the slow way, which knows what to say.
 _ACTION = re.compile(
     r"[ \t]*(?P<name>[A-Za-z][A-Za-z0-9_]*)[ \t]*"
@@ -163,7 +162,7 @@ def read_operator(text: str, at: Locate, report: Report) -> OperatorRef | None:
     body = start
     negated = text.startswith("!", body)
     if negated:
-        body = _BANG.match(text, body).end()  # type: ignore[union-attr]  # it begins with "!"
+        body = skip_blanks(text, body + 1)
     if text.startswith("!", body):
         report.error("bad-operator", "two '!' before the operator", at(body), "write one '!' to negate, or none")
         return None
