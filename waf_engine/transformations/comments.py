@@ -76,7 +76,7 @@ def remove_comments_char(value: bytes) -> bytes:
 
     Example: t:removeCommentsChar turns ``1/**/or--1#`` into ``1or1``
     """
-    if b"#" not in value and b"*" not in value and b"--" not in value:
+    if b"#" not in value and b"*" not in value and b"-" not in value:  # single bytes are found much faster than two
         return value
     if b"--" in value:
         return _MARKS.sub(b"", value)

@@ -168,7 +168,7 @@ def sql_hex_decode(value: bytes) -> bytes:
 
     Example: t:sqlHexDecode turns ``name=0x414243`` into ``name=ABC``
     """
-    if b"0x" not in value and b"0X" not in value:
+    if b"x" not in value and b"X" not in value:
         return value
     decoded = _SQL_HEX.sub(lambda match: binascii.a2b_hex(match[1]), value)
     return value if len(decoded) == len(value) else decoded

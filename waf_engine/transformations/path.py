@@ -43,7 +43,7 @@ def normalise_path(value: bytes) -> bytes:
 
     Example: t:normalisePath turns ``/a//b/./../c/`` into ``/a/c/``
     """
-    if b"/." not in value and b"//" not in value and not value.startswith(b"."):
+    if value[:1] != b"." and (b"/" not in value or (b"/." not in value and b"//" not in value)):
         return value
     path = _join(_resolve(value), value)
     return value if path == value else path

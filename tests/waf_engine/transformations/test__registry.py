@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import pkgutil
 import re
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import waf_engine.transformations as package
 from waf_engine.registry import Registry
 from waf_engine.transformations import FAMILIES, TRIGGERS, transformations, triggered_by
 from waf_engine.transformations._registry import triggers_of
@@ -44,7 +43,7 @@ PIECES = [
     b"%", b"%u", b"%U", b"+", b"\\", b"\\u", b"\\x", b"&", b"&#", b"&#x", b";", b"lt", b"eacute", b"0x", b"0X", b"/*",
     b"*/", b"<!--", b"-->", b"--", b"#", b"/", b"//", b".", b"..", b"./", b":", b"=", b"-", b"_", b" ", b"  ", b"\t",
     b"\r\n", b"\0", b"\x85", b"\xa0", b"\xc2\xa0", b"\xe2\x80\x89", b"\xc3\xa9", b"\xff", b"\xf0\x9f\x98\x80", b"0",
-    b"4", b"1", b"00", b"ff", b"FF", b"7", b"8", b"u", b"x", b"a", b"A", b"z", b"'", b'"', b"^", b",", b"(",
+    b"4", b"1", b"00", b"ff", b"FF", b"7", b"8", b"u", b"x", b"a", b"A", b"z", b"'", b'"', b"^", b",", b"(", b"41", b"0041",
 ]  # fmt: skip
 values = st.one_of(st.binary(max_size=60), st.lists(st.sampled_from(PIECES), max_size=24).map(b"".join))
 
@@ -76,7 +75,8 @@ def test_the_transformations_of_seclang_are_there():
 
 
 def test_each_family_in_the_folder_is_imported():
-    modules = {name for _, name, _ in pkgutil.iter_modules(package.__path__) if not name.startswith("_")}
+    folder = Path(inspect.getfile(triggered_by)).parent
+    modules = {file.stem for file in folder.glob("*.py") if not file.name.startswith("_")}
 
     assert {family.__name__.rpartition(".")[2] for family in FAMILIES} == modules
 
@@ -125,6 +125,22 @@ def test_any_value_gives_bytes_and_what_does_not_change_is_the_same_object(
     assert type(result) is bytes
     if result == value and name != "length":  # the length of b"1" is b"1"
         assert result is value
+
+
+@each
+def test_each_two_pieces_together(name: str, transformation: Transformation):
+    """Chance seldom joins two that belong together, such as ``&`` and ``lt``; so here are all."""
+    needed = TRIGGERS[name]
+    changed = 0
+    for value in (first + second for first in PIECES for second in PIECES):
+        result = transformation(value)
+        if result == value:
+            assert result is value
+        else:
+            changed += 1
+            assert needed is None or needed & set(value), value
+
+    assert changed, "the pieces hold nothing for this transformation: add some"
 
 
 @each
