@@ -239,7 +239,7 @@ def _regex_offset(pattern: bytes) -> int:
             warnings.simplefilter("ignore")
             regex.compile(pattern)
     except regex.error as error:
-        return min(error.pos or 0, len(pattern))
+        return min(getattr(error, "pos", None) or 0, len(pattern))  # types-regex does not know it
     except (ValueError, OverflowError, RecursionError):
         return 0
     return 0

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class EngineMode(StrEnum):
@@ -54,6 +58,9 @@ class Settings:
         json_keys: names of JSON leaves, ``coraza`` or ``modsecurity``.
         libinjection: path of the C library; empty: it is looked for.
         allow_inspect_file: whether ``@inspectFile`` may start programs (a setting of the program, not a directive).
+        geo_database: SecGeoLookupDb: the path of an MMDB file; or a function from an address to its record, or None.
+        rbl_resolver: what answers ``@rbl`` at once from what it knows: a name to the list's answer, an empty text when
+            it is not listed, None when it is not known yet (see `waf_engine.rbl`). None: ``@rbl`` never matches.
     """
 
     rule_engine: EngineMode = EngineMode.ON
@@ -79,3 +86,5 @@ class Settings:
     json_keys: str = "coraza"
     libinjection: str = ""
     allow_inspect_file: bool = False
+    geo_database: str | Callable[[str], Any] = ""
+    rbl_resolver: Callable[[str], str | None] | None = None

@@ -10,9 +10,22 @@ What differs between Coraza and ModSecurity follows CRS's tests, then Coraza (sh
 
 from __future__ import annotations
 
-from waf_engine.operators import detect, misc, net, numeric, phrase, regex, text, validate
+from waf_engine.operators import (
+    checksum,
+    detect,
+    inspect,
+    lookup,
+    misc,
+    net,
+    numeric,
+    phrase,
+    regex,
+    schema,
+    text,
+    validate,
+)
 from waf_engine.operators._registry import Hint, Kind, hint_of, hinted, operators
 
-FAMILIES = (detect, misc, net, numeric, phrase, regex, text, validate)
+FAMILIES = (checksum, detect, inspect, lookup, misc, net, numeric, phrase, regex, schema, text, validate)
 
 __all__ = ["FAMILIES", "Hint", "Kind", "hint_of", "hinted", "operators"]

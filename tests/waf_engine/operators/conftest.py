@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
     from waf_engine.types import Captures, Entry
 
+XSD = b"""<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema"><xs:element name="order"><xs:complexType><xs:sequence>
+<xs:element name="item" type="xs:int"/></xs:sequence></xs:complexType></xs:element></xs:schema>"""
+
 FILES = {
+    "order.xsd": XSD,
+    "order.dtd": b"<!ELEMENT order (item)><!ELEMENT item (#PCDATA)>",
     "shells.data": b"# shells\n\n/bin/sh\n  /bin/bash  \r\nwget http\n",
     "networks.data": b"# ours\n192.168.0.0/16 # office\n\nfd00::/8\n",
 }
@@ -71,7 +76,13 @@ class FakeContext:
     datasets: dict[str, tuple[bytes, ...]] = field(
         default_factory=lambda: {"shells": (b"/bin/sh", b"/bin/bash"), "networks": (b"192.168.0.0/16",)}
     )
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(
+        default_factory=lambda: {
+            "geo_database": {"192.0.2.1": {"country": {"iso_code": "CH"}}}.get,
+            "rbl_resolver": {"1.2.0.192.rbl.example.org": "127.0.0.2"}.get,
+            "allow_inspect_file": True,
+        }
+    )
     warnings: list[str] = field(default_factory=list)
 
     def macro(self, text: str) -> FakeMacro:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import pkgutil
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,9 +22,10 @@ QUOTED = re.compile(r'(matches|not) "(.*)"')
 
 # Pieces that one operator or another looks at, so that what Hypothesis joins is often nearly a match.
 PIECES = [
-    b"%", b"%4", b"1", b"9", b"-", b"+", b".", b":", b"::", b"/", b"a", b"A", b"'", b'"', b"<", b">", b"<script", b" or ",
-    b"=", b"(", b")", b"\0", b"\xff", b"\xc3\xa9", b"\xed\xa0\x80", b"{", b"}", b"[", b"]", b",", b"null", b"4111111111111111",
-    b"10.1.2.3", b"127.0.0.1", b"::ffff:10.0.0.1", b"574-57-8065", b"\n", b"wget", b"/bin/sh", b"<?xml", b"<a>", b"</a>",
+    b"%", b"%4", b"1", b"9", b"-", b"+", b".", b":", b"::", b"/", b"a", b"A", b"'", b'"', b"<", b">", b"<script",
+    b" or ", b"=", b"(", b")", b"\0", b"\xff", b"\xc3\xa9", b"\xed\xa0\x80", b"{", b"}", b"[", b"]", b",", b"null",
+    b"4111111111111111", b"10.1.2.3", b"127.0.0.1", b"::ffff:10.0.0.1", b"574-57-8065", b"\n", b"wget", b"/bin/sh",
+    b"<?xml", b"<a>", b"</a>",
 ]  # fmt: skip
 values = st.one_of(st.binary(max_size=60), st.lists(st.sampled_from(PIECES), max_size=20).map(b"".join))
 
@@ -59,7 +61,7 @@ def test_names_are_compared_without_regard_to_case_and_known_by_their_aliases():
 
 
 @each
-def test_the_manual_has_its_fixed_form(name):
+def test_the_manual_has_its_fixed_form(name: str):
     text = manual(name)
 
     assert text.splitlines()[0].endswith("."), "the first line is a sentence"
@@ -68,7 +70,7 @@ def test_the_manual_has_its_fixed_form(name):
 
 
 @each
-def test_the_example_of_the_manual_holds(name, bench):
+def test_the_example_of_the_manual_holds(name: str, bench: Any):
     argument, matching, other = example(name)
     test = bench.compile(name, argument)
 
@@ -84,7 +86,7 @@ def test_the_example_of_the_manual_holds(name, bench):
 @each
 @given(value=values)
 @settings(max_examples=200, deadline=None)
-def test_no_value_makes_an_operator_raise(name, bench, value):
+def test_no_value_makes_an_operator_raise(name: str, bench: Any, value: bytes):
     test = bench.compile(name, example(name)[0])
 
     captures = test(value)
@@ -93,7 +95,7 @@ def test_no_value_makes_an_operator_raise(name, bench, value):
 
 
 @each
-def test_no_long_value_makes_an_operator_raise(name, bench):
+def test_no_long_value_makes_an_operator_raise(name: str, bench: Any):
     test = bench.compile(name, example(name)[0])
     for piece in PIECES:
         captures = test(piece * (20_000 // len(piece)))
@@ -141,13 +143,13 @@ def compare(kind: Kind, patterns: tuple[bytes, ...], value: bytes) -> bool:
             return False
 
 
-def hints(context) -> list[tuple[str, object, Hint]]:
+def hints(context: Any) -> list[tuple[str, object, Hint]]:
     """Each operator that gives a hint for its example's argument."""
     made = [(name, operators.get(name)(example(name)[0], context)) for name in NAMES]
     return [(name, test, hint) for name, test in made if (hint := hint_of(test)) is not None]
 
 
-def test_these_operators_tell_the_planner_what_they_look_for(bench):
+def test_these_operators_tell_the_planner_what_they_look_for(bench: Any):
     assert {name for name, _, _ in hints(bench.Context())} >= {
         "streq", "beginsWith", "endsWith", "contains", "containsWord", "within", "eq", "ge", "gt", "le", "lt", "rx",
         "rxGlobal", "pm", "pmFromFile", "pmFromDataset", "validateByteRange", "validateUrlEncoding",
@@ -157,7 +159,7 @@ def test_these_operators_tell_the_planner_what_they_look_for(bench):
 
 @given(value=values)
 @settings(max_examples=300, deadline=None)
-def test_a_hint_keeps_its_word(bench, value):
+def test_a_hint_keeps_its_word(bench: Any, value: bytes):
     for name, test, hint in hints(bench.Context()):
         matched = test(value, bench.Transaction()) is not None
         found = compare(hint.kind, hint.patterns, value)
