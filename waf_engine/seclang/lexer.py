@@ -54,6 +54,11 @@ class Report:
         self.found: list[Diagnostic] = []
         self.errors = 0
 
+    @property
+    def full(self) -> bool:
+        """Whether there are more faults than will be shown: reading on is of no use."""
+        return len(self.found) > MAX_DIAGNOSTICS
+
     def error(self, code: str, message: str, span: Span, hint: str = "") -> None:
         """Note a fault that refuses the rule set."""
         self.errors += 1
@@ -67,9 +72,9 @@ class Report:
         """The faults in the order of the text, with their source lines, at most `MAX_DIAGNOSTICS` of them."""
         self.found.sort(key=lambda d: (d.span.line, d.span.column))
         kept = self.found[:MAX_DIAGNOSTICS]
-        if len(self.found) > MAX_DIAGNOSTICS:
-            more = len(self.found) - MAX_DIAGNOSTICS
-            kept.append(replace(kept[-1], code="too-many-faults", message=f"{more} more faults are not shown", hint=""))
+        if self.full:
+            message = f"more than {MAX_DIAGNOSTICS} faults, the rest is not shown"
+            kept.append(replace(kept[-1], code="too-many-faults", message=message, hint=""))
         return tuple(d.with_source(lines) for d in kept)
 
 

@@ -25,7 +25,6 @@ from waf_engine.seclang.ast import (
 )
 from waf_engine.seclang.lexer import (
     BLANKS,
-    MAX_DIAGNOSTICS,
     MAX_DIRECTIVE,
     ODD_BLANKS,
     SMART_QUOTES,
@@ -147,7 +146,7 @@ class _Parser:
         nodes: list[Node] = []
         index, lost = 0, False
         report = self.report
-        while (statement := read_statement(self.lines, index, self.file, report)) is not None:
+        while not report.full and (statement := read_statement(self.lines, index, self.file, report)) is not None:
             index = statement.next
             # After a fault that may have torn a directive apart, its remains would only cause more faults.
             if lost and not looks_like_directive(statement.text):
@@ -161,8 +160,6 @@ class _Parser:
             else:
                 if report.errors == errors and node is not None:
                     nodes.append(node)
-            if len(report.found) > MAX_DIAGNOSTICS:
-                break
         return nodes
 
     def node(self, statement: Statement) -> Node | None:

@@ -46,7 +46,7 @@ def read_variables(text: str, at: Locate, report: Report) -> tuple[VariableRef, 
     """
     found: list[VariableRef] = []
     offset, length = 0, len(text)
-    while offset <= length:
+    while offset <= length and not report.full:
         while offset < length and text[offset] in BLANKS:
             offset += 1
         if len(found) >= MAX_VARIABLES:
@@ -212,7 +212,7 @@ def read_actions(text: str, at: Locate, report: Report) -> tuple[ActionRef, ...]
         report.error("empty-actions", "the list of actions is empty", at(0), hint)
         return ()
     match_action = _ACTION.match
-    while True:
+    while not report.full:
         if len(found) >= MAX_ACTIONS:
             report.error("too-many-actions", f"more than {MAX_ACTIONS} actions", at(offset))
             break

@@ -179,7 +179,8 @@ def test_a_report_is_sorted_bounded_and_knows_its_source_lines():
     lines = [f"line {row}" for row in range(1, 200)]
     found = report.result(lines)
 
+    assert report.full
     assert len(found) == MAX_DIAGNOSTICS + 1
     assert [d.span.line for d in found[:3]] == [1, 2, 3]
     assert found[0].source_line == "line 1"
-    assert (found[-1].code, found[-1].message) == ("too-many-faults", "5 more faults are not shown")
+    assert (found[-1].code, found[-1].message) == ("too-many-faults", "more than 100 faults, the rest is not shown")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,8 +31,8 @@ from waf_engine.source import SourceFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+DEBIAN_CRS = Path("/usr/share/modsecurity-crs/rules")
 ARGS = (VariableRef("ARGS"),)
 ID = (ActionRef("id", "1"),)
 
@@ -436,3 +437,13 @@ def test_coraza_s_own_samples_parse(corpora: Path):
 
     assert [d.render() for _, diagnostics in parsed for d in diagnostics] == []
     assert (len(files), sum(len(nodes) for nodes, _ in parsed)) == (12, 55)
+
+
+@pytest.mark.skipif(not DEBIAN_CRS.is_dir(), reason="Debian's package modsecurity-crs is not installed")
+def test_crs_3_3_of_debian_parses_without_a_diagnostic():
+    files = [Path("/etc/modsecurity/crs/crs-setup.conf"), *sorted(DEBIAN_CRS.glob("*.conf"))]
+    parsed = [parse(file.read_bytes().decode("utf-8", "surrogateescape"), file.name) for file in files]
+    counts = Counter(type(node).__name__ for nodes, _ in parsed for node in nodes)
+
+    assert [d.render() for _, diagnostics in parsed for d in diagnostics] == []
+    assert counts["SecRule"] == 790

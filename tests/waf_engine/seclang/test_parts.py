@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from waf_engine.diagnostics import Severity, Span
 from waf_engine.seclang.ast import ActionRef, OperatorRef, VariableRef
-from waf_engine.seclang.lexer import Report
+from waf_engine.seclang.lexer import MAX_DIAGNOSTICS, Locate, Report
 from waf_engine.seclang.parts import MAX_ACTIONS, MAX_VARIABLES, read_actions, read_operator, read_variables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def at(offset: int) -> Span:
@@ -250,6 +255,14 @@ def test_actions_are_bounded():
 
     assert len(found) == MAX_ACTIONS
     assert faults(report) == [("too-many-actions", 4 * MAX_ACTIONS)]
+
+
+@pytest.mark.parametrize("read", [read_variables, read_actions])
+def test_faults_are_bounded(read: Callable[[str, Locate, Report], object]):
+    report = Report()
+    read("," * 100_000, at, report)
+
+    assert len(report.found) == MAX_DIAGNOSTICS + 1
 
 
 @given(st.text(alphabet="aA1:|,!&'/\\ \t@\"\u201c", max_size=40))
