@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from waf_engine.diagnostics import Severity
@@ -48,6 +48,7 @@ def test_corpus(sample: Path) -> None:
     fuzz(sample.read_bytes())
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300) | st.sampled_from(CORPUS).flatmap(lambda path: damaged(path.read_bytes())))
 def test_any_bytes(content: bytes) -> None:
     """Any bytes do, and damaged samples."""

@@ -43,8 +43,12 @@ _BLOCK_START = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:[ \t]+[^ \t\"'`]+)*[ \t]+`[^
 _WORD_END = re.compile(r"[ \t\r\f\v]")
 _NOT_BLANK = re.compile(r"[^ \t\r\f\v\n]")
 
-SMART_QUOTES = "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2032\u2033\uff02\uff07"
-ODD_BLANKS = "\u00a0\u2007\u202f\u3000\u200b\ufeff\u2003\u2002\u2009"
+SMART_QUOTES = "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2032\u2033\uff02\uff07"
+ODD_BLANKS = (
+    "\u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u202f\u205f\u3000\ufeff"
+)
+
+_LINE_ENDS = BLANKS + ODD_BLANKS  # dropped at both ends of a line, as Coraza does; elsewhere odd blanks are faults
 
 
 class Report:
@@ -138,7 +142,7 @@ def read_statement(lines: Sequence[str], index: int, file: str, report: Report) 
     count = len(lines)
     while index < count:
         line = lines[index]
-        text = line.strip(BLANKS)
+        text = line.strip(_LINE_ENDS)
         index += 1
         if not text or text[0] == "#":
             continue
@@ -161,7 +165,7 @@ def _read_continued(lines: Sequence[str], index: int, file: str, report: Report)
     length, continued = 0, True
     while continued and index < len(lines):
         line = lines[index]
-        text = line.strip(BLANKS)
+        text = line.strip(_LINE_ENDS)
         index += 1
         if not text or text[0] == "#":
             continue
@@ -191,7 +195,7 @@ def _read_continued(lines: Sequence[str], index: int, file: str, report: Report)
 
 def _read_block(lines: Sequence[str], index: int, file: str) -> Statement:
     """A directive whose last word opens with a backtick: it ends with the line that has the next backtick."""
-    first = lines[index].strip(BLANKS)
+    first = lines[index].strip(_LINE_ENDS)
     parts, pieces = [first], [(0, index + 1, lines[index].index(first[0]) + 1)]
     length = len(first) + 1
     for row in range(index + 1, len(lines)):

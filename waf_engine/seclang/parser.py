@@ -38,7 +38,7 @@ from waf_engine.seclang.lexer import (
     read_word,
     skip_blanks,
 )
-from waf_engine.seclang.parts import read_actions, read_operator, read_variables, smart_quote
+from waf_engine.seclang.parts import odd_blank, read_actions, read_operator, read_variables, smart_quote
 from waf_engine.source import SourceFile
 
 if TYPE_CHECKING:
@@ -443,12 +443,6 @@ class _Words:
             message = f"the directive {word.raw} is joined to the one above, whose last line ends with a backslash"
             self.report.error("stray-backslash", message, place, "take that backslash away")
             raise _Fault(row)
-
-
-def odd_blank(char: str, span: Span, report: Report) -> None:
-    """Report a blank that is none for SecLang."""
-    message = f"a special blank (U+{ord(char):04X}), as web pages and word processors make them"
-    report.error("odd-blank", message, span, "type it anew as a plain blank")
 
 
 def _block_text(raw: str) -> str:

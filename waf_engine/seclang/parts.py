@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from waf_engine.seclang.ast import ActionRef, OperatorRef, VariableRef
-from waf_engine.seclang.lexer import BLANKS, SMART_QUOTES, closing_quote, skip_blanks
+from waf_engine.seclang.lexer import BLANKS, ODD_BLANKS, SMART_QUOTES, closing_quote, skip_blanks
 
 if TYPE_CHECKING:
     from waf_engine.diagnostics import Span
@@ -89,6 +89,8 @@ def _bad_variable(text: str, offset: int, at: Locate, report: Report) -> int:
         report.error("empty-variable", "a variable's name is missing here", at(offset), hint)
     elif piece[0] in SMART_QUOTES:
         smart_quote(piece[0], at(offset), report)
+    elif piece[0] in ODD_BLANKS:
+        odd_blank(piece[0], at(offset), report)
     else:
         hint = "a name has letters, digits and '_', with '!' or '&' before it and ':selector' behind it"
         report.error("bad-variable", f"{_shown(piece)} is not a variable", at(offset), hint)
@@ -286,6 +288,8 @@ def _bad_action(text: str, offset: int, head: re.Match[str] | None, at: Locate, 
         report.error("empty-action", f"an action is missing {comma}", at(offset), hint)
     elif piece[0] in SMART_QUOTES:
         smart_quote(piece[0], at(offset), report)
+    elif piece[0] in ODD_BLANKS:
+        odd_blank(piece[0], at(offset), report)
     elif head is not None:
         hint = "put a comma between two actions"
         if text[head.end()] == "=":
@@ -342,6 +346,12 @@ def smart_quote(char: str, span: Span, report: Report) -> None:
         span,
         "type the quotes anew: \" around arguments, ' around values",
     )
+
+
+def odd_blank(char: str, span: Span, report: Report) -> None:
+    """Report a blank that is none for SecLang."""
+    message = f"a special blank (U+{ord(char):04X}), as web pages and word processors make them"
+    report.error("odd-blank", message, span, "type it anew as a plain blank")
 
 
 def _shown(text: str) -> str:

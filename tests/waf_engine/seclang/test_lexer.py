@@ -37,6 +37,7 @@ def statements(text: str) -> tuple[list[Statement], Report]:
         ("  A  \t", ["A"]),
         ("A \\\n  B", ["A B"]),
         ("A\\\n  B", ["AB"]),
+        ("\u00a0A \\\n\u00a0 \u00a0B\u00a0", ["A B"]),
         ("A \\\n# a comment\n  B", ["A B"]),
         ("A \\\n# a comment that ends with a backslash \\\n  B\nC", ["A B", "C"]),
         ("A \\\n\n  B", ["A B"]),

@@ -92,6 +92,7 @@ def test_places_of_variables_and_selectors():
         ("!!ARGS", [("bad-variable", 0)]),
         ("1x|ARGS|:y", [("bad-variable", 0), ("bad-variable", 8)]),
         ("\u201cARGS\u201d", [("smart-quote", 0)]),
+        ("ARGS|\u00a0TX", [("odd-blank", 5)]),
     ],
 )
 def test_faulty_variables(text: str, expected: list[tuple[str, int]]):
@@ -227,6 +228,7 @@ def test_places_of_actions():
         ("msg:it's,id:1", [("unclosed-quote", 6)]),
         ("msg:\u2018a\u2019", [("smart-quote", 4)]),
         ("\u201cid:1", [("smart-quote", 0)]),
+        ("id:1,\u00a0deny", [("odd-blank", 5)]),
     ],
 )
 def test_faulty_actions(text: str, expected: list[tuple[str, int]]):

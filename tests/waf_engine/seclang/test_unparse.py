@@ -59,7 +59,7 @@ def faults(text: str) -> list[str]:
     return [d.render() for d in parse(text, "f")[1] if d.severity is Severity.ERROR]
 
 
-@settings(max_examples=75)
+@settings(max_examples=75, deadline=None)
 @given(st.lists(NODES, max_size=4))
 def test_generated_trees_survive(nodes: list[Node]):
     try:
