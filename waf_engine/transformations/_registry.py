@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 transformations: Registry[Transformation] = Registry("transformation")
 """All transformations by name; the family files fill it."""
 
+# How the families look for one byte: `PERCENT in value` takes 20 ns; `b"%" in value` takes 150, since CPython first
+# tries the right-hand side as a number and fails.
+PERCENT, AMPERSAND, BACKSLASH, SLASH, STAR, HASH, DASH, COLON, LOWER_X, UPPER_X = b"%&\\/*#-:xX"
+
 _triggers: dict[Transformation, frozenset[int]] = {}
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from waf_engine.transformations._registry import transformations, triggered_by
+from waf_engine.transformations._registry import DASH, HASH, STAR, transformations, triggered_by
 
 # Alternatives of fixed strings only: each search is one pass, and each starts where the one before ended.
 _OPENING = re.compile(rb"/\*|<!--|--|#")
@@ -23,7 +23,7 @@ def replace_comments(value: bytes) -> bytes:
 
     Example: t:replaceComments turns ``UNION/**/SELECT/*`` into ``UNION SELECT ``
     """
-    if b"*" not in value or (opening := value.find(b"/*")) < 0:
+    if STAR not in value or (opening := value.find(b"/*")) < 0:
         return value
     kept = []
     end = 0
@@ -50,6 +50,8 @@ def remove_comments(value: bytes) -> bytes:
 
     Example: t:removeComments turns ``a/*x*/b<!--y-->c--d`` into ``abc``
     """
+    if STAR not in value and DASH not in value and HASH not in value:
+        return value
     match = _OPENING.search(value)
     if match is None:
         return value
@@ -76,7 +78,7 @@ def remove_comments_char(value: bytes) -> bytes:
 
     Example: t:removeCommentsChar turns ``1/**/or--1#`` into ``1or1``
     """
-    if b"#" not in value and b"*" not in value and b"-" not in value:  # single bytes are found much faster than two
+    if HASH not in value and STAR not in value and DASH not in value:
         return value
     if b"--" in value:
         return _MARKS.sub(b"", value)

@@ -12,7 +12,7 @@ import re
 import string
 
 from waf_engine.transformations._best_fit import BEST_FIT
-from waf_engine.transformations._registry import transformations, triggered_by
+from waf_engine.transformations._registry import LOWER_X, PERCENT, UPPER_X, transformations, triggered_by
 
 _HEX_DIGITS = string.hexdigits.encode()
 HEX_PAIRS = {bytes((high, low)): bytes((int(chr(high) + chr(low), 16),)) for high in _HEX_DIGITS for low in _HEX_DIGITS}
@@ -44,7 +44,7 @@ def url_decode(value: bytes) -> bytes:
     Example: t:urlDecode turns ``a%20b+c%zz`` into ``a b c%zz``
     """
     value = value.replace(b"+", b" ")
-    if b"%" not in value:
+    if PERCENT not in value:
         return value
     pieces = value.split(b"%")
     get = HEX_PAIRS.get
@@ -64,7 +64,7 @@ def url_decode_uni(value: bytes) -> bytes:
     Example: t:urlDecodeUni turns ``%41+%u0042%u2019%uFF1C`` into ``A B'<``
     """
     value = value.replace(b"+", b" ")
-    if b"%" not in value:
+    if PERCENT not in value:
         return value
     pieces = value.split(b"%")
     out = [pieces[0]]
@@ -168,7 +168,7 @@ def sql_hex_decode(value: bytes) -> bytes:
 
     Example: t:sqlHexDecode turns ``name=0x414243`` into ``name=ABC``
     """
-    if b"x" not in value and b"X" not in value:
+    if LOWER_X not in value and UPPER_X not in value:
         return value
     decoded = _SQL_HEX.sub(lambda match: binascii.a2b_hex(match[1]), value)
     return value if len(decoded) == len(value) else decoded

@@ -10,7 +10,7 @@ import html.entities
 import string
 from typing import TYPE_CHECKING
 
-from waf_engine.transformations._registry import transformations, triggered_by
+from waf_engine.transformations._registry import AMPERSAND, BACKSLASH, transformations, triggered_by
 from waf_engine.transformations.encoding import HEX_PAIRS
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def js_decode(value: bytes) -> bytes:
 
     Example: t:jsDecode turns ``\u0041\u{42}\101\'`` into ``Au{42}A'``
     """
-    return _unescape(value, _from_js, b"\\") if b"\\" in value else value
+    return _unescape(value, _from_js, b"\\") if BACKSLASH in value else value
 
 
 def _from_js(piece: bytes) -> bytes:
@@ -98,7 +98,7 @@ def escape_seq_decode(value: bytes) -> bytes:
 
     Example: t:escapeSeqDecode turns ``\101\102\t\e\?`` into ``AB\x09e?``
     """
-    return _unescape(value, _from_c, b"\\") if b"\\" in value else value
+    return _unescape(value, _from_c, b"\\") if BACKSLASH in value else value
 
 
 def _from_c(piece: bytes) -> bytes:
@@ -119,7 +119,7 @@ def css_decode(value: bytes) -> bytes:
 
     Example: t:cssDecode turns ``j\61 vascript\3A\(\0000e9`` into ``javascript:(é``
     """
-    return _unescape(value, _from_css, b"") if b"\\" in value else value
+    return _unescape(value, _from_css, b"") if BACKSLASH in value else value
 
 
 def _from_css(piece: bytes) -> bytes:
@@ -166,7 +166,7 @@ def html_entity_decode(value: bytes) -> bytes:
 
     Example: t:htmlEntityDecode turns ``&#x41;&#66&lt;b&gt;&eacute;&bogus;`` into ``AB<b>é&bogus;``
     """
-    if b"&" not in value:
+    if AMPERSAND not in value:
         return value
     pieces = value.split(b"&")
     out = [pieces[0]]

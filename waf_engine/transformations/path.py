@@ -7,7 +7,7 @@ alternate data streams).
 
 from __future__ import annotations
 
-from waf_engine.transformations._registry import transformations, triggered_by
+from waf_engine.transformations._registry import COLON, SLASH, transformations, triggered_by
 
 
 def _resolve(path: bytes) -> list[bytes]:
@@ -43,7 +43,7 @@ def normalise_path(value: bytes) -> bytes:
 
     Example: t:normalisePath turns ``/a//b/./../c/`` into ``/a/c/``
     """
-    if value[:1] != b"." and (b"/" not in value or (b"/." not in value and b"//" not in value)):
+    if value[:1] != b"." and (SLASH not in value or (b"/." not in value and b"//" not in value)):
         return value
     path = _join(_resolve(value), value)
     return value if path == value else path
@@ -75,9 +75,9 @@ def normalise_path_win(value: bytes) -> bytes:
 
 def _is_plain(path: bytes) -> bool:
     """Whether a path with slashes has nothing that could be removed from it."""
-    if b":" in path or path[:1] == b"." or path[-1:] in {b".", b" "}:
+    if COLON in path or path[:1] == b"." or path[-1:] in {b".", b" "}:
         return False
-    return b"/" not in path or not (b"/." in path or b"//" in path or b"./" in path or b" /" in path)
+    return SLASH not in path or not (b"/." in path or b"//" in path or b"./" in path or b" /" in path)
 
 
 def _trim_name(segment: bytes) -> bytes:

@@ -123,6 +123,6 @@ def cmd_line(value: bytes) -> bytes:
     Example: t:cmdLine turns ``C^MD,"/C" ;d\ir`` into ``cmd/c dir``
     """
     line = value.translate(_CMD_TABLE, _CMD_DELETED)
-    while b"  " in line:  # each turn halves the longest run, so the turns are few
-        line = line.replace(b"  ", b" ")
+    while (halved := line.replace(b"  ", b" ")) != line:  # each turn halves the longest run, so the turns are few
+        line = halved
     return line.replace(b" /", b"/").replace(b" (", b"(")

@@ -62,8 +62,8 @@ def compress_whitespace(value: bytes) -> bytes:
     Example: t:compressWhitespace turns ``a \x09 b`` into ``a b``
     """
     spaced = value.translate(_TO_SPACE)
-    while b"  " in spaced:  # each turn halves the longest run, so the turns are few
-        spaced = spaced.replace(b"  ", b" ")
+    while (halved := spaced.replace(b"  ", b" ")) != spaced:  # each turn halves the longest run, so the turns are few
+        spaced = halved
     return spaced
 
 

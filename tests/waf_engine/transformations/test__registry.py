@@ -43,7 +43,8 @@ PIECES = [
     b"%", b"%u", b"%U", b"+", b"\\", b"\\u", b"\\x", b"&", b"&#", b"&#x", b";", b"lt", b"eacute", b"0x", b"0X", b"/*",
     b"*/", b"<!--", b"-->", b"--", b"#", b"/", b"//", b".", b"..", b"./", b":", b"=", b"-", b"_", b" ", b"  ", b"\t",
     b"\r\n", b"\0", b"\x85", b"\xa0", b"\xc2\xa0", b"\xe2\x80\x89", b"\xc3\xa9", b"\xff", b"\xf0\x9f\x98\x80", b"0",
-    b"4", b"1", b"00", b"ff", b"FF", b"7", b"8", b"u", b"x", b"a", b"A", b"z", b"'", b'"', b"^", b",", b"(", b"41", b"0041",
+    b"4", b"1", b"00", b"ff", b"FF", b"7", b"8", b"u", b"x", b"a", b"A", b"z", b"'", b'"', b"^", b",", b"(",
+    b"41", b"0041",
 ]  # fmt: skip
 values = st.one_of(st.binary(max_size=60), st.lists(st.sampled_from(PIECES), max_size=24).map(b"".join))
 
