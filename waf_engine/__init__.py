@@ -21,6 +21,7 @@ from waf_engine.bodies import body_processors
 from waf_engine.diagnostics import Diagnostic, SecLangError, Severity, Span
 from waf_engine.directives import directives
 from waf_engine.operators import operators
+from waf_engine.persistence import CollectionStore, MemoryStore
 from waf_engine.runtime.match import Interruption, MatchedRule, MatchedValue
 from waf_engine.runtime.transaction import Transaction
 from waf_engine.settings import Settings
@@ -30,10 +31,12 @@ from waf_engine.waf import WAF
 
 __all__ = [
     "WAF",
+    "CollectionStore",
     "Diagnostic",
     "Interruption",
     "MatchedRule",
     "MatchedValue",
+    "MemoryStore",
     "SecLangError",
     "Settings",
     "Severity",

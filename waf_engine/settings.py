@@ -53,7 +53,7 @@ class Settings:
         server_signature: SecServerSignature.
         sensor_id: SecSensorId.
         web_app_id: SecWebAppId, the name space of persistent collections.
-        collection_timeout: SecCollectionTimeout.
+        collection_timeout: SecCollectionTimeout: seconds after its last change until a collection expires.
         pcre_match_limit: SecPcreMatchLimit: the bound on a pattern that RE2 does not take.
         json_keys: names of JSON leaves, ``coraza`` or ``modsecurity``.
         libinjection: path of the C library; empty: it is looked for.

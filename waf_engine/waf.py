@@ -12,6 +12,7 @@ from waf_engine.compiler.state import Registries
 from waf_engine.directives import directives
 from waf_engine.loaders import load_files, load_text
 from waf_engine.operators import operators
+from waf_engine.persistence import MemoryStore
 from waf_engine.runtime.reference import run_phase
 from waf_engine.runtime.transaction import Transaction
 from waf_engine.transformations import transformations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from waf_engine.compiler.plan import Plan
     from waf_engine.loaders import Loaded
+    from waf_engine.persistence import CollectionStore
     from waf_engine.runtime.transaction import Executor, OnMatch
 
 EXECUTORS: dict[str, Executor] = {"plan": run_phase, "reference": run_phase}
@@ -50,6 +52,7 @@ class WAF:
         scan_memory: int = DEFAULT_SCAN_MEMORY,
         on_match: OnMatch | None = None,
         clock: Callable[[], float] = time.time,
+        store: CollectionStore | None = None,
     ) -> None:
         if executor not in EXECUTORS:
             raise ValueError(f"executor is one of {', '.join(EXECUTORS)}, got {executor!r}")
@@ -60,6 +63,7 @@ class WAF:
         self._registries = registries
         self._on_match = on_match
         self._clock = clock
+        self._store = MemoryStore(clock=clock) if store is None else store
 
     @classmethod
     def from_directives(
@@ -73,7 +77,9 @@ class WAF:
             settings: values of `Settings` that hold unless a directive sets them.
             options: ``executor`` (``plan``, or ``reference`` for the plain interpreter), ``scan_memory`` (bytes
                 that may be used to remember scans across transactions; 0 for none), ``on_match`` (called with
-                the transaction and each `MatchedRule`), ``clock`` (seconds since 1970), ``registries``.
+                the transaction and each `MatchedRule`), ``clock`` (seconds since 1970), ``store`` (a
+                `CollectionStore` for persistent collections; else each WAF has one of its own in memory),
+                ``registries``.
 
         Raises:
             SecLangError: the rules have errors; it carries all of them, with their positions.
@@ -121,6 +127,7 @@ class WAF:
             transaction_id=id,
             clock=self._clock,
             body_processors=self._registries.body_processors,
+            store=self._store,
             on_match=self._on_match,
         )
 

@@ -1,4 +1,4 @@
-"""Actions on data: captures, multiMatch, ``setvar`` and ``setenv``."""
+"""Actions on data of the transaction: captures, multiMatch, ``setvar`` (persistent collections too), ``setenv``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from waf_engine.actions.registry import ActionKind, Value, action
 from waf_engine.diagnostics import ArgumentError
+from waf_engine.persistence import COLLECTIONS, integer, reckon
 
 if TYPE_CHECKING:
     from waf_engine.compiler.draft import ActionContext, RuleDraft
@@ -13,10 +14,8 @@ if TYPE_CHECKING:
     from waf_engine.runtime.transaction import Transaction
     from waf_engine.types import Macro
 
-WRITABLE = ("TX",)
+WRITABLE = ("TX", *COLLECTIONS)
 """The collections that setvar may write to."""
-MAX_DIGITS = 18
-"""Digits of a number that setvar reckons with; more is text, as an overflow is in Go's Atoi."""
 
 
 @action("capture", ActionKind.NON_DISRUPTIVE)
@@ -33,18 +32,25 @@ def multi_match(draft: RuleDraft, _value: str, _context: ActionContext) -> None:
 
 @action("setvar", ActionKind.NON_DISRUPTIVE, Value.REQUIRED)
 def setvar(draft: RuleDraft, value: str, context: ActionContext) -> None:
-    """``setvar:tx.score=+5``, ``=-5``, ``=text``, ``tx.x`` (empty), ``!tx.x`` (remove)."""
+    """``setvar:tx.score=+5``, ``=-5``, ``=text``, ``tx.x`` (1), ``!tx.x`` (remove); also ``ip.x`` after its initcol."""
     removed = value.startswith("!")
     name, equals, content = value.removeprefix("!").partition("=")
     collection, dot, key = name.partition(".")
-    if collection.strip().upper() not in WRITABLE:
+    collection = collection.strip().upper()
+    if collection not in WRITABLE:
         raise ArgumentError(
-            f"setvar writes to {', '.join(WRITABLE)}; got {collection.strip()!r}", hint="write setvar:'tx.name=value'"
+            f"setvar writes to {', '.join(WRITABLE)}; got {collection!r}", hint="write setvar:'tx.name=value'"
         )
     if not dot or not key.strip():
         raise ArgumentError("setvar needs the name of a member", hint="write setvar:'tx.name=value'")
-    member = context.macro(key.strip())
-    draft.effects.append(_remove(member) if removed else _set(member, context.macro(content if equals else "")))
+    member = context.macro(key.strip(), value.index(".") + 1)
+    text = context.macro(content, value.index("=") + 1) if equals else context.macro("1")
+    if collection == "TX":
+        draft.effects.append(_remove(member) if removed else _set(member, text))
+    elif removed:
+        draft.effects.append(_remove_persistent(collection, member))
+    else:
+        draft.effects.append(_set_persistent(collection, member, text))
 
 
 def _remove(member: Macro) -> Effect:
@@ -58,40 +64,43 @@ def _set(member: Macro, content: Macro) -> Effect:
     def assign(tx: Transaction, _rule: CompiledRule) -> None:
         key = member.expand(tx).lower()
         value = content.expand(tx)
-        if value[:1] in {b"+", b"-"}:
-            reckoned = reckon(tx.tx.get(key, b""), value)
-            if reckoned is not None:
-                tx.tx[key] = reckoned
-        else:
-            tx.tx[key] = value
+        step = _step(value)
+        tx.tx[key] = value if step is None else reckon(tx.tx.get(key, b""), step)
 
     return assign
 
 
-def reckon(current: bytes, change: bytes) -> bytes | None:
-    """The new value of a counter.
+def _remove_persistent(collection: str, member: Macro) -> Effect:
+    def remove(tx: Transaction, _rule: CompiledRule) -> None:
+        if (opened := tx.persistent.get(collection)) is not None:
+            tx.store.remove(opened, member.expand(tx).lower())
 
-    Args:
-        current: the value so far; empty counts as 0.
-        change: ``+`` or ``-`` and a number.
+    return remove
 
-    Returns:
-        The sum; the text of the change where that is no number; None (leave it) where the current value is
-        none. So Coraza reads both.
-    """
-    step = integer(change[1:]) if len(change) > 1 else 0
-    if step is None:
-        return change
-    base = integer(current) if current else 0
-    if base is None:
+
+def _set_persistent(collection: str, member: Macro, content: Macro) -> Effect:
+    def assign(tx: Transaction, _rule: CompiledRule) -> None:
+        if (opened := tx.persistent.get(collection)) is None:
+            return  # without initcol there is nothing to write to (ModSecurity)
+        key = member.expand(tx).lower()
+        value = content.expand(tx)
+        step = _step(value)
+        if step is None:
+            tx.store.set(opened, key, value)
+        else:
+            tx.store.add(opened, key, step)
+
+    return assign
+
+
+def _step(value: bytes) -> int | None:
+    """What ``+5`` or ``-5`` adds (a sign alone nothing); None for a text, such as ``+abc``, which Coraza stores."""
+    if value[:1] not in {b"+", b"-"}:
         return None
-    return b"%d" % (base + step if change[:1] == b"+" else base - step)
-
-
-def integer(text: bytes) -> int | None:
-    """A whole decimal number with an optional sign, or None."""
-    digits = text[1:] if text[:1] in {b"-", b"+"} else text
-    return int(text) if digits.isdigit() and len(digits) <= MAX_DIGITS else None
+    number = integer(value[1:]) if len(value) > 1 else 0
+    if number is None:
+        return None
+    return number if value[:1] == b"+" else -number
 
 
 @action("setenv", ActionKind.NON_DISRUPTIVE, Value.REQUIRED)

@@ -80,8 +80,12 @@ class ActionContext(Protocol):
         """The transformations."""
         ...
 
-    def macro(self, text: str) -> Macro:
+    def macro(self, text: str, offset: int = 0) -> Macro:
         """Compile a text that may contain macros.
+
+        Args:
+            text: the text.
+            offset: where it begins in the action's value, for the position of a fault.
 
         Raises:
             ArgumentError: a macro is wrong.

@@ -13,7 +13,6 @@ from enum import IntEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-
 if TYPE_CHECKING:
     from waf_engine.diagnostics import Diagnostic, Span
     from waf_engine.runtime.transaction import Transaction

@@ -116,9 +116,9 @@ class Context:
         object.__setattr__(self, "variables", self.state.variables)
         object.__setattr__(self, "transformations", self.state.registries.transformations)
 
-    def macro(self, text: str) -> CompiledMacro:
+    def macro(self, text: str, offset: int = 0) -> CompiledMacro:
         """Compile a text that may contain macros; raises `ArgumentError`."""
-        return compile_macro(text, self.state.variables)
+        return compile_macro(text, self.state.variables, offset)
 
     def read_data(self, name: str) -> bytes:
         """The content of a data file; raises `ArgumentError`."""

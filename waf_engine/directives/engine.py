@@ -44,12 +44,24 @@ def sec_web_app_id(state: State, node: Directive) -> None:
     state.settings["web_app_id"] = one(node)
 
 
+@directive("SecCollectionTimeout")
+def sec_collection_timeout(state: State, node: Directive) -> None:
+    """``SecCollectionTimeout SECONDS``: how long a persistent collection lives after its last change."""
+    state.settings["collection_timeout"] = number(node, least=1)
+
+
 @directive("SecPcreMatchLimit", "SecPcreMatchLimitRecursion")
 def sec_pcre_match_limit(state: State, node: Directive) -> None:
     """``SecPcreMatchLimit STEPS``: the bound on patterns that RE2 does not take; the recursion limit is the same."""
     limit = number(node, least=1)
     if node.name.lower() == "secpcrematchlimit":
         state.settings["pcre_match_limit"] = limit
+
+
+@directive("SecGeoLookupDb")
+def sec_geo_lookup_db(state: State, node: Directive) -> None:
+    """``SecGeoLookupDb /usr/share/GeoIP/GeoLite2-City.mmdb``: the data base of the @geoLookup rules after it."""
+    state.settings["geo_database"] = one(node)
 
 
 @directive("SecDataset")

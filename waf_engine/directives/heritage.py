@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 IGNORED = {
     "SecCacheTransformations": "",
     "SecChrootDir": "an agent is confined by its service manager",
-    "SecCollectionTimeout": "",
     "SecConnEngine": "HAProxy limits connections",
     "SecConnReadStateLimit": "HAProxy limits connections",
     "SecConnWriteStateLimit": "HAProxy limits connections",

@@ -37,6 +37,10 @@ GEO_FIELDS: Final[dict[bytes, tuple[str | int, ...]]] = {
 """Members of GEO, and where a record of MaxMind's City and Country data bases has them."""
 
 
+def _never(_value: bytes, _tx: TransactionView) -> Captures | None:
+    return None
+
+
 @operators.register("geoLookup")
 def geo_lookup(_argument: str, context: CompileContext) -> Test:
     """The value is an address whose place is known.
@@ -47,7 +51,11 @@ def geo_lookup(_argument: str, context: CompileContext) -> Test:
         matches "192.0.2.1"
         not "203.0.113.1"
     """
-    find = _geo_database(context.setting("geo_database"))
+    database = context.setting("geo_database")
+    if not database:
+        context.warn("@geoLookup has no data base and never matches", "name an .mmdb file by SecGeoLookupDb")
+        return hinted(_never, Kind.NEVER)
+    find = _geo_database(database)
 
     def test(value: bytes, tx: TransactionView) -> Captures | None:
         if parse_address(value) is None:
@@ -65,12 +73,10 @@ def _geo_database(database: str | Callable[[str], Any]) -> Callable[[str], Any]:
     """What finds the record of an address.
 
     Raises:
-        ArgumentError: there is no data base, or it cannot be read, or the package is missing.
+        ArgumentError: it cannot be read, or the package is missing.
     """
     if not isinstance(database, str):
         return database
-    if not database:
-        raise ArgumentError("@geoLookup has no data base", hint="name an .mmdb file by SecGeoLookupDb", code="no-geo")
     try:
         import maxminddb  # noqa: PLC0415  an extra: only who uses the operator needs it
     except ImportError as error:
@@ -125,11 +131,7 @@ def rbl(argument: str, context: CompileContext) -> Test:
     resolver = context.setting("rbl_resolver")
     if resolver is None:
         context.warn("@rbl is switched off and never matches", "the setting rbl_resolver turns it on")
-
-        def never(_value: bytes, _tx: TransactionView) -> Captures | None:
-            return None
-
-        return hinted(never, Kind.NEVER)
+        return hinted(_never, Kind.NEVER)
     ask: Callable[[str], str | None] = resolver
 
     def test(value: bytes, _tx: TransactionView) -> Captures | None:

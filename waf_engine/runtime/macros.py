@@ -55,12 +55,13 @@ class CompiledMacro:
         return self.source
 
 
-def compile_macro(text: str, variables: Mapping[str, Variable]) -> CompiledMacro:
+def compile_macro(text: str, variables: Mapping[str, Variable], offset: int = 0) -> CompiledMacro:
     """Compile a text.
 
     Args:
         text: the text as written in the rule.
         variables: the variables by upper-case name.
+        offset: where the text begins in its argument, for the position of a fault.
 
     Raises:
         ArgumentError: a macro is not closed, is empty, or names no variable.
@@ -70,10 +71,10 @@ def compile_macro(text: str, variables: Mapping[str, Variable]) -> CompiledMacro
     while (start := text.find("%{", position)) >= 0:
         end = text.find("}", start)
         if end < 0:
-            raise ArgumentError("this macro has no closing brace", offset=start, hint="write %{VARIABLE.key}")
+            raise ArgumentError("this macro has no closing brace", offset=offset + start, hint="write %{VARIABLE.key}")
         if start > position:
             parts.append(encode_argument(text[position:start]))
-        parts.append(_reference(text[start + 2 : end], start + 2, variables))
+        parts.append(_reference(text[start + 2 : end], offset + start + 2, variables))
         position = end + 1
     if position < len(text) or not parts:
         parts.append(encode_argument(text[position:]))

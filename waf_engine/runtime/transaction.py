@@ -15,6 +15,7 @@ from waf_engine.bodies.cookies import parse_cookies
 from waf_engine.bodies.uri import split_uri
 from waf_engine.bodies.urlencoded import parse_urlencoded
 from waf_engine.compiler.plan import Allow, Disruption, Exclusion, Phase
+from waf_engine.persistence import CollectionKey
 from waf_engine.runtime.body import attach_request, attach_response
 from waf_engine.runtime.exchange import Connection, Request, Response
 from waf_engine.runtime.match import Interruption, MatchedRule, MatchedValue, to_text
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from waf_engine.compiler.plan import CompiledRule, Plan, Variable
+    from waf_engine.persistence import CollectionStore, OpenCollection
     from waf_engine.registry import Registry
     from waf_engine.types import BodyProcessor, Entry
 
@@ -50,6 +52,7 @@ class Transaction:
         transaction_id: str | None,
         clock: Callable[[], float],
         body_processors: Registry[BodyProcessor],
+        store: CollectionStore,
         on_match: OnMatch | None = None,
     ) -> None:
         settings = plan.settings
@@ -61,6 +64,7 @@ class Transaction:
         self.detected_interruption: Interruption | None = None
         self.matched_rules: list[MatchedRule] = []
         self.body_processors = body_processors
+        self.store = store
         self._executor = executor
         self._on_match = on_match
         self.phase = 0
@@ -72,6 +76,7 @@ class Transaction:
         self.tx: dict[bytes, bytes] = {}
         self.env: dict[bytes, bytes] = {}
         self.collections: dict[str, list[Entry]] = {}
+        self.persistent: dict[str, OpenCollection] = {}
         self.limits: dict[str, int] = {}
         self.highest_severity = NO_SEVERITY
 
@@ -248,6 +253,13 @@ class Transaction:
             self.request.args_path = list(entries)
         else:
             self.collections[name] = list(entries)
+
+    def open_collection(self, name: str, key: bytes) -> None:
+        """Open a persistent collection; not for an empty key, and not if one is open (ModSecurity)."""
+        if key and name not in self.persistent:
+            settings = self.plan.settings
+            where = CollectionKey(name, settings.web_app_id, key)
+            self.persistent[name] = self.store.open(where, settings.collection_timeout)
 
     def set_tx(self, key: bytes, value: bytes) -> None:
         """Set a member of TX."""

@@ -5,10 +5,10 @@ To add one: a decorated function in the family file that fits, with a docstring.
 
 from __future__ import annotations
 
-from waf_engine.variables import args, connection, matched, request, request_body, response, time, tx
+from waf_engine.variables import args, connection, matched, persistent, request, request_body, response, time, tx
 from waf_engine.variables.registry import variables
 
-FAMILIES = (args, connection, matched, request, request_body, response, time, tx)
+FAMILIES = (args, connection, matched, persistent, request, request_body, response, time, tx)
 """The family files; a test compares them with the folder."""
 
 __all__ = ["FAMILIES", "variables"]
