@@ -1,0 +1,136 @@
+"""What every loop does with the events of a connection: answer NOTIFYs, log the rest.
+
+Here: the handler's contract, and that each NOTIFY is answered whatever the handler does. Not here: sockets, clocks,
+waiting; those are the loops' (blocking.py, threaded.py, anyio_agent.py).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, TypeAlias, assert_never
+
+from adapters.logs import Occasional, event
+from adapters.troubles import Reason, trouble_actions
+from spop_proto import (
+    Aborted,
+    Ack,
+    AgentConnection,
+    AgentDisconnect,
+    AgentHello,
+    ConnectionClosed,
+    ConnectionFailed,
+    HAProxyDisconnect,
+    HAProxyHello,
+    LocalProtocolError,
+    Notify,
+    UnknownFrame,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from spop_proto import Event, SetVar, UnsetVar
+
+    Action: TypeAlias = SetVar | UnsetVar
+    Handler: TypeAlias = Callable[[Notify], Iterable[Action]]
+
+QUIET_DISCONNECTS = (0, 2)
+"""normal, and HAProxy's own idle time-out: HAProxy <= 3.0 ends most of its connections so."""
+
+_NOT_SPOP = (
+    ((b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"DELE", b"PATC", b"CONN", b"PRI "), "HTTP"),
+    ((b"\x16\x03",), "TLS"),
+    ((b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"), "the PROXY protocol"),
+    ((b"SSH-",), "SSH"),
+)
+_NOT_SPOP_HINT = (
+    "the backend of the agent in HAProxy needs `mode tcp` (from 3.1 on `mode spop`), without ssl or send-proxy"
+)
+
+
+class Reporter:
+    """Writes what happens on connections to a log, repeated things only now and then.
+
+    Args:
+        logger: the agent's log.
+        occasional: holds back repeated lines.
+    """
+
+    def __init__(self, logger: logging.Logger, occasional: Occasional | None = None) -> None:
+        self._logger = logger
+        self._occasional = occasional or Occasional()
+
+    def report(self, happened: Event, peer: str, first_bytes: bytes = b"") -> None:
+        """Log an event of a connection.
+
+        Args:
+            happened: the event.
+            peer: the other end.
+            first_bytes: how what came begins, so that something else than SPOP can be called by its name.
+        """
+        match happened:
+            case Notify() | Ack() | AgentHello() | AgentDisconnect() | Aborted():
+                pass
+            case UnknownFrame():
+                event(self._logger, logging.DEBUG, "unknown frame skipped", peer=peer, type=happened.type)
+            case HAProxyHello():
+                event(self._logger, logging.DEBUG, "HAProxy connected", peer=peer, healthcheck=happened.healthcheck)
+            case HAProxyDisconnect():
+                quiet = happened.status in QUIET_DISCONNECTS
+                fields = {"peer": peer, "status": int(happened.status), "said": repr(happened.message)}
+                self._say(logging.DEBUG if quiet else logging.WARNING, "HAProxy disconnected", fields)
+            case ConnectionClosed():
+                level = logging.DEBUG if happened.clean or not happened.received else logging.INFO
+                self._say(level, "connection closed", {"peer": peer, "how": happened.reason})
+            case ConnectionFailed():
+                fields = {"peer": peer, "status": int(happened.status), "reason": happened.reason}
+                for beginnings, name in _NOT_SPOP:
+                    if first_bytes.startswith(beginnings):
+                        fields |= {"reason": f"{name} instead of SPOP", "hint": _NOT_SPOP_HINT}
+                self._say(logging.WARNING, "connection refused", fields)
+            case _:
+                assert_never(happened)
+
+    def lost(self, error: OSError, peer: str) -> None:
+        """Log that a connection broke. HAProxy >= 3.1 resets idle connections as a matter of course."""
+        event(self._logger, logging.DEBUG, "connection lost", peer=peer, how=str(error))
+
+    def handler_failed(self, notify: Notify, error: Exception) -> None:
+        """Log what a handler raised, with its traceback."""
+        names = ",".join(message.name for message in notify.messages)
+        fields = {"stream": notify.stream_id, "messages": names}
+        self._logger.error("the handler raised", exc_info=error, extra={"fields": fields})
+
+    def warning(self, text: str, **fields: object) -> None:
+        """Log something else that is wrong, now and then."""
+        self._say(logging.WARNING, text, fields)
+
+    def _say(self, level: int, text: str, fields: dict[str, object]) -> None:
+        if not self._logger.isEnabledFor(level):
+            return
+        held = self._occasional.due(f"{text}{fields.get('status', '')}{fields.get('reason', '')}")
+        if held is not None:
+            event(self._logger, level, text, **fields, **({"repeated": held} if held else {}))
+
+
+def answer(connection: AgentConnection, notify: Notify, handler: Handler, reporter: Reporter) -> None:
+    """Answer a NOTIFY with what the handler says, or with `error` and `reason` when it raises."""
+    if connection.should_close:
+        return  # HAProxy disconnected in the same breath: it wants no answer any more
+    try:
+        actions = handler(notify)
+    except Exception as error:  # noqa: BLE001  whatever it is, HAProxy waits for an answer
+        reporter.handler_failed(notify, error)
+        actions = trouble_actions(Reason.INTERNAL_ERROR)
+    acknowledge(connection, notify, actions, reporter)
+
+
+def acknowledge(connection: AgentConnection, notify: Notify, actions: Iterable[Action], reporter: Reporter) -> None:
+    """Queue the ACK of a NOTIFY; when it cannot be sent as it is, one that says so."""
+    if connection.should_close:
+        return
+    try:
+        connection.send(Ack(notify.stream_id, notify.frame_id, tuple(actions)))
+    except (LocalProtocolError, TypeError, ValueError) as error:
+        reporter.handler_failed(notify, error)
+        connection.send(Ack(notify.stream_id, notify.frame_id, tuple(trouble_actions(Reason.INTERNAL_ERROR))))

@@ -1,0 +1,251 @@
+"""Many connections in one event loop, asyncio or trio: the loop for production.
+
+Here: accepting, reading and writing without blocking, backpressure, draining. Not here: protocol, rules, signals.
+
+The sockets are used directly and only the waiting is anyio's: a frame is written by one `send`, what has come can be
+read without waiting when the agent stops, and it costs less than a stream object. A handler that is a plain function
+is called in the loop (a rule engine only computes, so another thread would not make it faster); one that is a coroutine
+function gets a task for each NOTIFY, and answers in any order.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+import anyio
+import anyio.to_thread
+from anyio.lowlevel import checkpoint
+
+from adapters.answering import Reporter, acknowledge, answer
+from adapters.sockets import close_gently, peer_name, prepare, remove_socket_file
+from adapters.troubles import Reason, trouble_actions
+from spop_proto import AgentConnection, ConnectionFailed, Notify
+
+if TYPE_CHECKING:
+    import logging
+    import socket
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from anyio.abc import TaskGroup, TaskStatus
+
+    from adapters.answering import Action, Handler
+    from spop_proto import Event, Limits
+
+    AsyncHandler: TypeAlias = Callable[[Notify], Awaitable[Iterable[Action]]]
+
+MAX_CONNECTIONS = 10_000
+"""Connections served at a time; at most some 40 KiB each. Beyond, they wait to be accepted."""
+MAX_READ = 65_536
+DRAIN_SECONDS = 5.0
+
+
+def in_thread(handler: Handler) -> AsyncHandler:
+    """A handler that may block, made one for this loop: it runs in a worker thread."""
+
+    async def run(notify: Notify) -> Iterable[Action]:
+        return await anyio.to_thread.run_sync(handler, notify)
+
+    return run
+
+
+class AnyioAgent:
+    """Serves listening sockets in the running event loop.
+
+    Args:
+        listeners: sockets that listen, not blocking; the agent closes them.
+        handler: answers NOTIFYs; a function or a coroutine function.
+        logger: the agent's log.
+        limits: what connections accept.
+        max_connections: how many are served at a time.
+        drain_seconds: how long connections may take to end after `stop`.
+    """
+
+    def __init__(
+        self,
+        listeners: Sequence[socket.socket],
+        handler: Handler | AsyncHandler,
+        logger: logging.Logger,
+        *,
+        limits: Limits | None = None,
+        max_connections: int = MAX_CONNECTIONS,
+        drain_seconds: float = DRAIN_SECONDS,
+    ) -> None:
+        self.handler, self.limits, self.reporter = handler, limits, Reporter(logger)
+        self.is_async = inspect.iscoroutinefunction(handler)
+        self._stop_by: float | None = None
+        self._listeners, self._max_connections, self._drain_seconds = tuple(listeners), max_connections, drain_seconds
+        self._connections: set[_Connection] = set()
+        self._accepting = anyio.CancelScope()
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._connections)
+
+    async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Accept and serve until `stop` is called; ends when all connections have ended."""
+        async with anyio.create_task_group() as tasks:
+            with self._accepting:
+                async with anyio.create_task_group() as accepting:
+                    free = anyio.Semaphore(self._max_connections)
+                    for listener in self._listeners:
+                        accepting.start_soon(self._accept, listener, tasks, free)
+                    task_status.started()
+            for listener in self._listeners:
+                remove_socket_file(listener)
+                listener.close()
+            self._stop_by = anyio.current_time() + self._drain_seconds
+            tasks.cancel_scope.deadline = self._stop_by + 1  # for a handler that does not return
+            for connection in tuple(self._connections):
+                connection.stop(self._stop_by)
+
+    def stop(self) -> None:
+        """Stop accepting, answer what is in hand, end the connections, then let `serve` return."""
+        self._accepting.cancel()
+
+    async def _accept(self, listener: socket.socket, tasks: TaskGroup, free: anyio.Semaphore) -> None:
+        while True:
+            await free.acquire()
+            try:
+                sock, _ = listener.accept()
+            except OSError as error:
+                free.release()
+                if isinstance(error, BlockingIOError):
+                    await anyio.wait_readable(listener)
+                elif not isinstance(error, ConnectionAbortedError):
+                    self.reporter.warning("a connection could not be accepted", reason=str(error))
+                    await anyio.sleep(0.05)  # out of descriptors: some may come free
+            else:
+                tasks.start_soon(self._serve, sock, free)
+
+    async def _serve(self, sock: socket.socket, free: anyio.Semaphore) -> None:
+        connection = _Connection(sock, self)
+        self._connections.add(connection)
+        if self._stop_by is not None:  # accepted just before the stop
+            connection.stop(self._stop_by)
+        try:
+            await connection.serve()
+        finally:
+            self._connections.discard(connection)
+            free.release()
+
+
+class _Connection:
+    """One connection of the agent."""
+
+    def __init__(self, sock: socket.socket, agent: AnyioAgent) -> None:
+        sock.setblocking(False)
+        prepare(sock)
+        self._sock, self._peer = sock, peer_name(sock)
+        self._agent, self._reporter = agent, agent.reporter
+        self._connection = AgentConnection(agent.limits)
+        self._waiting: anyio.CancelScope | None = None
+        self._writing = anyio.Lock(fast_acquire=True)
+        self._stop_by: float | None = None
+
+    def stop(self, deadline: float) -> None:
+        """End as soon as nothing is in hand, and at the deadline in any case."""
+        self._stop_by = deadline
+        self._wake()
+
+    async def serve(self) -> None:
+        """Serve until the connection ends, then close it. Never raises for what the peer does."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                await self._loop(tasks)
+                tasks.cancel_scope.cancel()  # answers that nobody waits for any more
+        finally:
+            close_gently(self._sock)
+
+    async def _loop(self, tasks: TaskGroup) -> None:
+        connection = self._connection
+        try:
+            while not connection.should_close:
+                data, events = await self._read()
+                for event in events:
+                    if isinstance(event, Notify):
+                        # The agent's handler is looked up each time, for a reload exchanges it.
+                        if self._agent.is_async:
+                            tasks.start_soon(self._answer_later, event)
+                        else:
+                            answer(connection, event, cast("Handler", self._agent.handler), self._reporter)
+                        continue
+                    self._reporter.report(event, self._peer, data)
+                    if isinstance(event, ConnectionFailed):
+                        await anyio.sleep(event.delay)
+                await self._flush()
+        except OSError as error:
+            self._reporter.lost(error, self._peer)
+
+    async def _read(self) -> tuple[bytes, list[Event]]:
+        """Wait for bytes, for a time-out, or to be woken; what came, and the events that follow."""
+        connection = self._connection
+        if self._stop_by is not None:
+            await checkpoint()
+            with suppress(BlockingIOError):
+                return self._receive()  # what HAProxy sent before it could know is still answered
+            connection.drain()
+            if connection.should_close:
+                return b"", []
+        timer = connection.timer(anyio.current_time())
+        deadlines = [each for each in (timer and timer.deadline, self._stop_by) if each is not None]
+        with anyio.CancelScope(deadline=min(deadlines, default=math.inf)) as self._waiting:
+            if connection.want_read:
+                await anyio.wait_readable(self._sock)
+            else:
+                await anyio.sleep_forever()  # the answers in hand come first; the next one wakes us
+        woken, self._waiting = self._waiting.cancelled_caught, None
+        if not woken:
+            with suppress(BlockingIOError):
+                return self._receive()
+            return b"", []
+        now = anyio.current_time()
+        if self._stop_by is not None and now >= self._stop_by:
+            connection.finish()
+        return b"", connection.handle_timer(now)
+
+    def _receive(self) -> tuple[bytes, list[Event]]:
+        data = self._sock.recv(MAX_READ)
+        return data, self._connection.receive_data(data) if data else self._connection.receive_eof()
+
+    async def _answer_later(self, notify: Notify) -> None:
+        """Answer one NOTIFY by a handler that is a coroutine function."""
+        try:
+            actions = await cast("AsyncHandler", self._agent.handler)(notify)
+        except Exception as error:  # noqa: BLE001  whatever it is, HAProxy waits for an answer
+            self._reporter.handler_failed(notify, error)
+            actions = trouble_actions(Reason.INTERNAL_ERROR)
+        waited = not self._connection.want_read
+        acknowledge(self._connection, notify, actions, self._reporter)
+        try:
+            await self._flush()
+        except OSError as error:
+            self._reporter.lost(error, self._peer)
+            self._connection.receive_eof()
+        if waited or self._connection.should_close:
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    async def _flush(self) -> None:
+        """Write what is to be sent: a whole frame by one call, unless the peer does not keep up.
+
+        Raises:
+            OSError: the peer is gone, or has read nothing for the time that a frame may take.
+        """
+        async with self._writing:
+            while out := self._connection.data_to_send():
+                try:
+                    sent = self._sock.send(out)
+                except BlockingIOError:
+                    sent = 0
+                while sent < len(out):
+                    with anyio.fail_after(self._connection.limits.frame_timeout):
+                        await anyio.wait_writable(self._sock)
+                    with suppress(BlockingIOError):
+                        sent += self._sock.send(out[sent:])
