@@ -125,6 +125,7 @@ class BodyLimits:
         parts: parts of a multipart body at most.
         files: files of a multipart body at most (SecUploadFileLimit).
         part_headers: bytes of the header block of one part at most.
+        leaves: leaves of a JSON body at most; Coraza does not apply SecArgumentsLimit to JSON.
     """
 
     arguments: int = 1000
@@ -132,6 +133,7 @@ class BodyLimits:
     parts: int = 1000
     files: int = 100
     part_headers: int = 16384
+    leaves: int = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,13 @@ same kind of work for the Cookie header and the request target. Nothing here kno
 
 from __future__ import annotations
 
-from waf_engine.bodies import multipart, raw, urlencoded, xml
+from waf_engine.bodies import json, multipart, raw, urlencoded, xml
 from waf_engine.bodies.registry import body_processors
 
-FAMILIES = (multipart, raw, urlencoded, xml)
+FAMILIES = (json, multipart, raw, urlencoded, xml)
 """The files that register processors; a test compares this list with the folder."""
 
-HELPERS = ("cookies", "markup", "parameters", "part_headers", "registry", "uri")
+HELPERS = ("cookies", "json_reader", "markup", "parameters", "part_headers", "registry", "uri")
 """The other files of the folder."""
 
 __all__ = ["FAMILIES", "HELPERS", "body_processors"]

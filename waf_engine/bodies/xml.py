@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from waf_engine.types import BodyContext
 
+_MAX_VALUES = 10_000  # texts, and attributes, that are values of their own
 _MAX_NODES = 100_000  # of one XPath's result
 _MAX_BYTES = 16 * 1024 * 1024  # of one XPath's result: the texts of nested elements contain one another
 _MAX_MESSAGE = 200  # characters of libxml2's message, which may quote the body
@@ -66,7 +67,7 @@ class XMLDocument:
             all_texts, all_attributes = read_markup(self.body)
             texts = list(dict.fromkeys(all_texts + texts))
             attributes = list(dict.fromkeys(all_attributes + attributes))
-        self._texts, self._attributes = texts, attributes
+        self._texts, self._attributes = _bounded(texts), _bounded(attributes)
 
 
 @body_processors.register("XML")
@@ -109,6 +110,13 @@ def _new_parser(*, recover: bool) -> etree.XMLParser:
         no_network=True,
         huge_tree=False,
     )
+
+
+def _bounded(values: list[bytes]) -> list[bytes]:
+    """At most so many values as rules can be run on: the rest as one, for none of it must go unseen."""
+    if len(values) <= _MAX_VALUES:
+        return values
+    return [*values[: _MAX_VALUES - 1], b" ".join(values[_MAX_VALUES - 1 :])]
 
 
 def _walk(root: Any, body: bytes) -> tuple[list[bytes], list[bytes]]:
