@@ -14,6 +14,8 @@ from waf_engine.bodies.registry import body_processors
 from waf_engine.types import BodyResult
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from waf_engine.types import BodyContext, Entry
 
 _STYLES = {
@@ -88,7 +90,7 @@ def _read_fast(body: bytes, style: KeyStyle, depth: int) -> list[Entry] | None:
     try:
         document = _DECODER.decode(body.decode())
         if type(document) is tuple or type(document) is list:
-            _flatten(document, style.root, depth, entries, style)
+            _flatten(document, style.root, depth, entries.append, style)
         else:
             return None  # a lone scalar: rare, and named in its own way
     except (ValueError, RecursionError, _NotPlainError):  # lone surrogates, too: they cannot be encoded
@@ -96,27 +98,31 @@ def _read_fast(body: bytes, style: KeyStyle, depth: int) -> list[Entry] | None:
     return entries
 
 
-def _flatten(
-    container: tuple[Any, ...] | list[Any], path: bytes, depth: int, entries: list[Entry], style: KeyStyle
-) -> None:
-    """Add the leaves of a container; the hot loop of JSON bodies."""
+def _flatten(container: Any, path: bytes, depth: int, add: Callable[[Entry], None], style: KeyStyle) -> None:
+    """Add the leaves of a container (a tuple of pairs, or a list); the hot loop of JSON bodies."""
     if depth <= 0 or len(path) > MAX_PATH:
         raise _NotPlainError
-    add = entries.append
-    is_array = type(container) is list
-    if is_array:
-        item = style.item
-        members = [(path + item % index, value) for index, value in enumerate(container)]
-    else:
-        prefix = path + b"."
-        members = [(prefix + (name.encode() or style.empty_name), value) for name, value in container]
-    for key, value in members:
+    if type(container) is list:
+        length = len(container)
+        items = style.items if length <= len(style.items) else map(style.item.__mod__, range(length))
+        for item, value in zip(items, container, strict=False):
+            kind = type(value)
+            if kind is str:
+                add((path + item, value.encode()))
+            elif kind is tuple or kind is list:
+                _flatten(value, path + item, depth - 1, add, style)
+            else:
+                add((path + item, _CONSTANTS[value]))
+        if length and style.lengths:
+            add((path, b"%d" % length))
+        return
+    prefix = path + b"."
+    empty = style.empty_name
+    for name, value in container:
         kind = type(value)
         if kind is str:
-            add((key, value.encode()))
+            add((prefix + (name.encode() or empty), value.encode()))
         elif kind is tuple or kind is list:
-            _flatten(value, key, depth - 1, entries, style)
+            _flatten(value, prefix + (name.encode() or empty), depth - 1, add, style)
         else:
-            add((key, _CONSTANTS[value]))
-    if is_array and members and style.lengths:
-        add((path, b"%d" % len(members)))
+            add((prefix + (name.encode() or empty), _CONSTANTS[value]))

@@ -7,7 +7,7 @@ whose parser takes comments, trailing commas or unquoted names must not see valu
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -24,12 +24,17 @@ class KeyStyle:
         lengths: whether an array, after its members, is a leaf too: its length.
         empty_name: what stands for an empty name.
         root: the path of the outermost value.
+        items: the first 256 items, made once.
     """
 
     item: bytes
     lengths: bool
     empty_name: bytes = b""
     root: bytes = b"json"
+    items: tuple[bytes, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "items", tuple(self.item % index for index in range(256)))
 
     def name(self, name: bytes) -> bytes:
         """A name as it stands in a path."""
