@@ -251,7 +251,8 @@ class AgentConnection(Connection):
     def _classify(self, header: Header) -> int:
         kind, flags, stream_id, frame_id, _ = header
         if kind == _NOTIFY:
-            if not stream_id or not frame_id or (stream_id, frame_id) in self._in_flight:
+            # A stream-id of 0 is the first stream of a HAProxy <= 3.0, which numbers from there (seen on 2.6 and 2.8).
+            if not frame_id or (stream_id, frame_id) in self._in_flight:
                 return AgentInput.NOTIFY_WRONG_IDS
             if flags & FIN:
                 return AgentInput.NOTIFY

@@ -216,9 +216,9 @@ class HAProxyConnection(Connection):
 
     def _send_notify(self, event: Notify) -> None:
         pair = (event.stream_id, event.frame_id)
-        if not (0 < event.stream_id <= MASK64 and 0 < event.frame_id <= MASK64):
+        if not (0 <= event.stream_id <= MASK64 and 0 < event.frame_id <= MASK64):
             raise LocalProtocolError(
-                f"stream-id {event.stream_id}, frame-id {event.frame_id}: both must be 1 to 2**64-1"
+                f"stream-id {event.stream_id}, frame-id {event.frame_id}: they must be at most 2**64-1, the second not 0"
             )
         if pair in self._in_flight:
             raise LocalProtocolError(f"stream-id {event.stream_id}, frame-id {event.frame_id} is in flight")
