@@ -47,7 +47,7 @@ _TOKENS_PER_LEAF = 20  # a leaf of an object has four; the rest is for container
 
 # Possessive, so linear. A string, open at the end of the body or not; punctuation; anything else, as a word.
 _TOKEN = re.compile(
-    rb"""[ \t\r\n]*+(?:"((?:[^"\\]++|\\.)*+)("?)|([][{}:,])|([^ \t\r\n"\[\]{}:,]++))""",
+    rb"""[ \t\r\n]*+(?:"((?:[^"\\]++|\\.|\\\Z)*+)("?)|([][{}:,])|([^ \t\r\n"\[\]{}:,]++))""",
     re.DOTALL,
 )
 _NUMBER = re.compile(rb"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]++)?+")
@@ -165,6 +165,7 @@ class JSONReader:
         if len(self._around) >= self._depth:
             self._fail(f"nested deeper than {self._depth}")
             self._too_deep += 1
+            self._settle_name()
         else:
             path = self._member_path()
             if len(path) > MAX_PATH:
