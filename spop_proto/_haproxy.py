@@ -218,7 +218,7 @@ class HAProxyConnection(Connection):
         pair = (event.stream_id, event.frame_id)
         if not (0 <= event.stream_id <= MASK64 and 0 < event.frame_id <= MASK64):
             raise LocalProtocolError(
-                f"stream-id {event.stream_id}, frame-id {event.frame_id}: they must be at most 2**64-1, the second not 0"
+                f"stream-id {event.stream_id}, frame-id {event.frame_id}: at most 2**64-1, the second not 0"
             )
         if pair in self._in_flight:
             raise LocalProtocolError(f"stream-id {event.stream_id}, frame-id {event.frame_id} is in flight")
