@@ -78,17 +78,24 @@ class AnyioAgent:
         self._stop_by: float | None = None
         self._listeners, self._max_connections, self._drain_seconds = tuple(listeners), max_connections, drain_seconds
         self._connections: set[_Connection] = set()
-        self._accepting = anyio.CancelScope()
+        self._accepting: anyio.CancelScope | None = None
+        self._stopped = False
 
     @property
     def connections(self) -> int:
         """How many connections are open."""
         return len(self._connections)
 
+    def use_logger(self, logger: logging.Logger) -> None:
+        """Write to another log from now on; connections that are open keep the old one."""
+        self.reporter = Reporter(logger)
+
     async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Accept and serve until `stop` is called; ends when all connections have ended."""
         async with anyio.create_task_group() as tasks:
-            with self._accepting:
+            with anyio.CancelScope() as self._accepting:
+                if self._stopped:
+                    self._accepting.cancel()
                 async with anyio.create_task_group() as accepting:
                     free = anyio.Semaphore(self._max_connections)
                     for listener in self._listeners:
@@ -104,7 +111,9 @@ class AnyioAgent:
 
     def stop(self) -> None:
         """Stop accepting, answer what is in hand, end the connections, then let `serve` return."""
-        self._accepting.cancel()
+        self._stopped = True
+        if self._accepting is not None:
+            self._accepting.cancel()
 
     async def _accept(self, listener: socket.socket, tasks: TaskGroup, free: anyio.Semaphore) -> None:
         while True:

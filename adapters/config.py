@@ -43,10 +43,12 @@ class ConfigError(Exception):
 
     Attributes:
         diagnostics: the faults, errors and warnings.
+        config: what could be understood all the same, for looking at the rules as well; else None.
     """
 
-    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+    def __init__(self, diagnostics: Sequence[Diagnostic], config: Config | None = None) -> None:
         self.diagnostics = tuple(diagnostics)
+        self.config = config
         super().__init__(self.diagnostics)
 
     def __str__(self) -> str:
@@ -168,7 +170,7 @@ def parse_config(text: str, name: str = "config.yaml") -> Config:
     top = Section(root, faults, "")
     config = _read_flat(top) if "spoa" in top else _read_list(top)
     if faults.errors:
-        raise ConfigError(sorted(faults.found, key=lambda fault: (fault.span.line, fault.span.column)))
+        raise ConfigError(sorted(faults.found, key=lambda fault: (fault.span.line, fault.span.column)), config)
     return config
 
 
@@ -207,8 +209,8 @@ def _flat_log(section: Section, top: Section) -> LogConfig:
     folder = Path(section.text("dir") or "./logs")
     where = top.faults.span(section.place("dir"))
     error = LEVELS["error"]
-    server = Sink(str(folder / "server.log"), below=error)
-    return LogConfig(level, (server, Sink(str(folder / "error.log"), lowest=error)), where)
+    server = Sink(str(folder / "server.log"), below=error, make_folder=True)
+    return LogConfig(level, (server, Sink(str(folder / "error.log"), lowest=error, make_folder=True)), where)
 
 
 def _read_list(top: Section) -> Config:

@@ -19,6 +19,7 @@ import threading
 import time
 import traceback
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -58,12 +59,14 @@ class Sink:
         form: ``console`` or ``json``.
         lowest: the lowest level (number) that goes here.
         below: levels from this number on do not.
+        make_folder: whether the folder is created when it is missing.
     """
 
     path: str
     form: str = "console"
     lowest: int = 0
     below: int = DISABLED
+    make_folder: bool = False
 
 
 def escape(text: str) -> str:
@@ -151,6 +154,7 @@ class LineFile:
         self.dropped = 0
         self._queue: queue.Queue[bytes | None] = queue.Queue(MAX_QUEUED)
         self._thread: threading.Thread | None = None
+        self._closed = False
         self._fd = self._open()
         self._direct = stat.S_ISREG(os.fstat(self._fd).st_mode) or path == os.devnull
 
@@ -163,6 +167,8 @@ class LineFile:
 
     def write(self, line: str) -> None:
         """Append a line. Never raises, and does not wait for a slow reader: a log must not stop the agent."""
+        if self._closed:
+            return
         data = line.encode("utf-8", "backslashreplace") + b"\n"
         if self._direct:
             self._write(data)
@@ -209,6 +215,7 @@ class LineFile:
                 self._thread.join(timeout=2)
             except queue.Full:
                 return  # the reader hangs; the thread is a daemon and keeps the descriptor
+        self._closed = True
         os.close(self._fd)
 
 
@@ -243,9 +250,16 @@ class Logs:
         logger = logging.Logger(name, level)  # noqa: LOG001  on purpose not registered: see the module's docstring
         for sink in sinks:
             if sink.path not in self._files:
+                if sink.make_folder:
+                    Path(sink.path).parent.mkdir(parents=True, exist_ok=True)
                 self._files[sink.path] = LineFile(sink.path)
             logger.addHandler(_Handler(self._files[sink.path], sink))
         return logger
+
+    def keep(self, paths: Iterable[str]) -> None:
+        """Close the files that a new configuration does not name; loggers that still write there are ignored."""
+        for path in self._files.keys() - set(paths):
+            self._files.pop(path).close()
 
     def reopen(self) -> list[OSError]:
         """Reopen every file by its name; what failed is returned, and the old file stays in use."""

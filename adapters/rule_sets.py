@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapters.config import EMBEDDED_RULES, ConfigError
+from adapters.config import EMBEDDED_RULES, ConfigError, load_config
 from waf_engine import WAF, SecLangError
 from waf_engine.diagnostics import Diagnostic, Severity, Span
 from waf_engine.loaders import INLINE
@@ -33,6 +33,25 @@ class RuleSet:
     waf: WAF
     embedded: bool
     warnings: tuple[Diagnostic, ...]
+
+
+def load_all(path: str | Path) -> tuple[Config, dict[str, RuleSet]]:
+    """Read a configuration and compile its rules.
+
+    Raises:
+        ConfigError: either has faults; those of both are in it, as far as the configuration could be understood.
+    """
+    try:
+        config = load_config(path)
+    except ConfigError as error:
+        if error.config is None:
+            raise
+        try:
+            load_rule_sets(error.config)
+        except ConfigError as more:
+            raise ConfigError((*error.diagnostics, *more.diagnostics)) from error
+        raise
+    return config, load_rule_sets(config)
 
 
 def load_rule_sets(config: Config) -> dict[str, RuleSet]:
@@ -86,16 +105,10 @@ def _placed(fault: Diagnostic, application: ApplicationConfig, path: str) -> Dia
     """A fault with its place in the configuration file, when it is in directives that stand there."""
     if fault.span.file != INLINE:
         return fault
-    start = application.directives_at
-    if start is None:
-        return replace(
-            fault, span=Span(f"{path} (directives of {application.name})", fault.span.line, fault.span.column)
-        )
-    line = start.line + fault.span.line - 1
-    return replace(
-        fault, span=Span(start.file, line, start.column + fault.span.column - 1), source_line=_indented(fault, start)
-    )
-
-
-def _indented(fault: Diagnostic, start: Span) -> str:
-    return " " * (start.column - 1) + fault.source_line if fault.source_line else ""
+    start, line, column = application.directives_at, fault.span.line, fault.span.column
+    if start is None:  # folded or quoted: the lines of the text are not those of the file
+        return replace(fault, span=Span(f"{path} (directives of {application.name})", line, column))
+    span = Span(start.file, start.line + line - 1, start.column + column - 1)
+    lines = application.directives.split("\n")
+    source = " " * (start.column - 1) + lines[line - 1] if line <= len(lines) else ""
+    return replace(fault, span=span, source_line=source)

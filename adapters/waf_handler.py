@@ -32,7 +32,7 @@ from adapters.troubles import Reason, TroubleError, trouble_actions
 from spop_proto import Scope, SetVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from adapters.http_objects import ArgumentValue, Headers
     from spop_proto import Message, Notify, UnsetVar
@@ -157,10 +157,15 @@ class WafHandler:
         self._finish_dropped(dropped)
         return len(dropped)
 
-    def stop(self) -> None:
-        """Finish all transactions that wait for a response; the last call."""
+    def stop(self, names: Collection[str] | None = None) -> None:
+        """Finish all transactions that wait for a response; the last call.
+
+        Args:
+            names: only those of these applications; None for all.
+        """
         for application in self.applications.values():
-            self._finish_dropped(application.store.drain())
+            if names is None or application.name in names:
+                self._finish_dropped(application.store.drain())
 
     def _answer(self, message: Message) -> list[Action]:
         kind = message.name
