@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from waf_engine.runtime.transaction import Transaction
     from waf_engine.types import TransactionView
 
-_NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-:")
+_NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-:[]")
 
 
 @dataclass(frozen=True, slots=True)
