@@ -8,6 +8,9 @@ A pattern that RE2 refuses (lookaround, possessive quantifiers, atomic groups, b
 RE2 looks for what every match must have (`waf_engine.relaxation`), in linear time, and only then the backtracking
 engine looks for the pattern itself. That is PCRE2 (package ``pcre2``, where it is installed), whose steps are
 counted, else the package ``regex``, which can only be stopped by the clock.
+
+RE2 objects are called directly: the Python wrapper that the package puts around its own ``_re2`` doubles the time of a
+search (1.0 us instead of 0.5 us, and 1.6 us instead of 0.6 us for a match).
 """
 
 from __future__ import annotations
