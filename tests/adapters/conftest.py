@@ -81,6 +81,9 @@ class Site(http.server.ThreadingHTTPServer):
     def port(self) -> int:
         return int(self.server_address[1])
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """HAProxy resets connections as it likes; that is no news."""
+
 
 class _SiteHandler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
