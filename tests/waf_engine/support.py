@@ -15,13 +15,21 @@ if TYPE_CHECKING:
 
     Headers = Iterable[tuple[str | bytes, str | bytes]]
 
+executor = "plan"
+"""How the WAFs made here run rules; the fixture `each_executor` sets it."""
+
 FORM = ("Content-Type", "application/x-www-form-urlencoded")
+
+
+def load(text: str, **options: Any) -> WAF:
+    """A WAF of a text."""
+    return WAF.from_directives(text, **{"executor": executor, **options})
 
 
 def begin(waf: WAF | str, *, id: str = "T1", **options: Any) -> Transaction:  # noqa: A002  the engine's own word
     """A transaction with its connection: client 192.0.2.7:50000, server 198.51.100.1:80."""
     if isinstance(waf, str):
-        waf = WAF.from_directives(waf, **options)
+        waf = load(waf, **options)
     tx = waf.transaction(id)
     tx.process_connection("192.0.2.7", 50000, "198.51.100.1", 80)
     return tx

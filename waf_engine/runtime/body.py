@@ -42,6 +42,14 @@ def attach_request(tx: Transaction) -> None:
     tx.tx.update(result.tx)
     if result.error:
         request.error = f"{request.processor}: {result.error}"
+    elif _beyond_files(tx):
+        request.error = f"{request.processor}: the body, its files left out, is larger than SecRequestBodyNoFilesLimit"
+
+
+def _beyond_files(tx: Transaction) -> bool:
+    """Whether what is no file is larger than allowed; it was parsed all the same, so that rules see it."""
+    limit = tx.plan.settings.request_body_no_files_limit
+    return 0 < limit < len(tx.request.body) - sum(len(file.content) for file in tx.request.files)
 
 
 def attach_response(tx: Transaction) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from waf_engine.compiler.plan import CompiledRule
 
 MAX_LOGGED = 280
-"""Characters of msg and data in a log line (Coraza's cut)."""
+"""Bytes of msg and data in a log line (Coraza's cut)."""
 MAX_MATCHES_LOGGED = 50
 """Further matches of one rule in its log line; a form of 1,000 bad fields must not write a line of a megabyte."""
 
@@ -154,10 +154,8 @@ class MatchedRule:
             ("line", str(self.line)),
             ("id", str(rule.id)),
             ("rev", rule.rev),
-            ("msg", self.matches[0].message[:MAX_LOGGED]),
-            ("data", self.matches[0].data[:MAX_LOGGED]),
-        ]
-        fields += [
+            ("msg", cut(self.matches[0].message)),
+            ("data", cut(self.matches[0].data)),
             ("severity", self.severity_name or "emergency"),
             ("ver", rule.ver),
             ("maturity", str(rule.maturity)),
@@ -167,10 +165,10 @@ class MatchedRule:
             ("uri", self.uri),
             ("unique_id", self.unique_id),
         ]
-        head = escape_controls(f"[client {go_quote(self.client)}] Coraza: {verdict} {self.message[:MAX_LOGGED]} ")
+        head = escape_controls(f"[client {go_quote(self.client)}] Coraza: {verdict} {cut(self.message)} ")
         line = head + " ".join(f"[{name} {go_quote(value)}]" for name, value in fields)
         return line + "".join(
-            f"[msg_match_{n} {go_quote(m.message[:MAX_LOGGED])}] [data_match_{n} {go_quote(m.data[:MAX_LOGGED])}]"
+            f"[msg_match_{n} {go_quote(cut(m.message))}] [data_match_{n} {go_quote(cut(m.data))}]"
             for n, m in enumerate(self.matches[: MAX_MATCHES_LOGGED + 1])
             if n and (m.message or m.data)
         )
@@ -208,6 +206,13 @@ class MatchedRule:
 def to_text(value: bytes) -> str:
     """Bytes as text; what is not UTF-8 survives as lone surrogates (``surrogateescape``)."""
     return value.decode("utf-8", "surrogateescape")
+
+
+def cut(text: str) -> str:
+    """The first `MAX_LOGGED` bytes of a text, be they half a character (Coraza cuts so)."""
+    if len(text) * 4 <= MAX_LOGGED:
+        return text
+    return to_text(text.encode("utf-8", "surrogateescape")[:MAX_LOGGED])
 
 
 def printable(text: str) -> str:

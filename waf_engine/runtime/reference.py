@@ -64,7 +64,6 @@ def evaluate(tx: Transaction, rule: CompiledRule) -> bool:
     level, member = 0, rule.chain
     while matches and member is not None:
         level += 1
-        tx.rule = member
         more = match(tx, member, rule, level)
         if not more:
             return False
@@ -72,7 +71,6 @@ def evaluate(tx: Transaction, rule: CompiledRule) -> bool:
         member = member.chain
     if not matches:
         return False
-    tx.rule = rule
     if rule.chain is not None or rule.operator is None:
         # The starter's texts may name what the last member of the chain matched.
         matches[0] = _with_texts(tx, rule, matches[0])

@@ -41,7 +41,7 @@ def matched_vars_names(tx: Transaction) -> Sequence[Entry]:
 
 @collection("RULE", volatile=True)
 def rule(tx: Transaction) -> Sequence[Entry]:
-    """The running rule: id, msg, rev, severity, logdata, as written."""
+    """The running rule, in a chain its first: id, msg, rev, severity, logdata, as written."""
     running = tx.rule
     if running is None:
         return ()
