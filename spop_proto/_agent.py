@@ -96,7 +96,6 @@ class AgentConnection(Connection):
         self.unknown_frames = 0
         """How many frames of unknown types were skipped."""
         self._state = AgentState.WAIT_HELLO
-        self._over = False
         self._capabilities = frozenset(capabilities)
         self._stall_mitigation = stall_mitigation
         self._strict = strict
@@ -114,11 +113,6 @@ class AgentConnection(Connection):
     def state(self) -> AgentState:
         """Where the connection stands."""
         return self._state
-
-    @property
-    def should_close(self) -> bool:
-        """Whether the socket must be closed as soon as `data_to_send` is written."""
-        return self._over
 
     @property
     def in_flight(self) -> int:
@@ -210,28 +204,13 @@ class AgentConnection(Connection):
 
     # Receiving
 
-    def receive_data(self, data: bytes | bytearray | memoryview) -> list[Event]:
-        """Take what was received. After this call write `data_to_send`, then look at `should_close`.
-
-        Args:
-            data: Any number of bytes, cut anywhere. None at all is no end of stream: that is `receive_eof`.
-
-        Returns:
-            What happened, in order. If the peer broke the protocol the last one is `ConnectionFailed`; nothing is
-            raised.
-        """
-        events = super().receive_data(data)
-        if self._draining:
-            self._end_drain()
-        return events
-
     def _receive_frame(self, frame: bytes, events: list[Event]) -> bool:
         header = parse_header(frame)
         step = _STEPS[self._state][self._classify(header)]
         effect = step.effect
         if effect is _NOTIFY_STEP:  # nearly every frame
             self._in_flight[header.stream_id, header.frame_id] = None
-            messages = decode_messages(frame, header.size, self.limits, self._names)
+            messages = decode_messages(frame, header.size, self.limits)
             events.append(Notify(header.stream_id, header.frame_id, messages))
         elif effect is Effect.FAIL:
             raise RemoteProtocolError(self._complaint(header), step.status)
@@ -313,7 +292,7 @@ class AgentConnection(Connection):
             events.append(Aborted(*pair))
             return
         self._in_flight[pair] = None
-        events.append(Notify(*pair, decode_messages(payload, 0, self.limits, self._names)))
+        events.append(Notify(*pair, decode_messages(payload, 0, self.limits)))
 
     def _append_fragment(self, payload: bytes) -> None:
         self._fragment_count += 1
@@ -375,14 +354,12 @@ class AgentConnection(Connection):
         self._fragment = bytearray()
         self._fragment_pair = None
 
+    def _all_received(self) -> None:
+        if self._draining:
+            self._end_drain()
+
     def _end_drain(self) -> None:
-        if (
-            self._draining
-            and not self._over
-            and not self._in_flight
-            and not self._buffer
-            and self._fragment_pair is None
-        ):
+        if not (self._over or self._in_flight or self._buffer or self._fragment_pair):
             self._queue_disconnect(AgentDisconnect())
             self._move(AgentState.CLOSED)
 

@@ -55,12 +55,15 @@ class FrameBuffer:
             RemoteProtocolError: A length that is too small or too large, or a type that is not allowed. The bytes are
                 dropped: after it, no frame's beginning can be known.
         """
-        data = self._data
-        start = self._position
+        data, start = self._data, self._position
         body = start + PREFIX
         available = len(data) - start
         if available < PREFIX:
-            self._wait(PREFIX)
+            if available:
+                self._wait(PREFIX)
+            else:
+                self._data = b""
+                self._position = 0
             return None
         length = int.from_bytes(data[start:body], "big")
         if not SMALLEST_FRAME <= length <= largest:

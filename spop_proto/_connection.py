@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from spop_proto._buffer import FrameBuffer
 from spop_proto._errors import RemoteProtocolError, StatusCode
 from spop_proto._events import ConnectionClosed, ConnectionFailed
-from spop_proto._payloads import NameMemory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,23 +47,23 @@ class Connection(ABC):
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._buffer = FrameBuffer()
+        self._over = False
         self._largest = limits.hello_size
         self._first_types = b""
         self._outgoing: deque[bytes] = deque()
-        self._names = NameMemory(limits.names)
         self._frames_received = 0
         self._received_anything = False
         self._waits_since: dict[str, tuple[int, float]] = {}
 
     @property
-    @abstractmethod
     def should_close(self) -> bool:
         """Whether the socket must be closed as soon as `data_to_send` is written."""
+        return self._over
 
     @property
     def closed(self) -> bool:
         """Whether the socket may be closed now: `should_close`, and nothing is left to send."""
-        return self.should_close and not self._outgoing
+        return self._over and not self._outgoing
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> list[Event]:
         """Take what was received. After this call write `data_to_send`, then look at `should_close`.
@@ -77,7 +76,7 @@ class Connection(ABC):
             raised.
         """
         events: list[Event] = []
-        if self.should_close or not data:
+        if self._over or not data:
             return events
         self._received_anything = True
         buffer = self._buffer
@@ -90,6 +89,7 @@ class Connection(ABC):
                         break
         except RemoteProtocolError as error:
             events.append(self._fail(error))
+        self._all_received()
         return events
 
     def receive_eof(self) -> list[Event]:
@@ -98,7 +98,7 @@ class Connection(ABC):
         Returns:
             One `ConnectionClosed`, or nothing if the connection was over already.
         """
-        if self.should_close:
+        if self._over:
             return []
         clean = not self._buffer and self._between_notifies()
         if not self._received_anything:
@@ -169,6 +169,10 @@ class Connection(ABC):
         Returns:
             Whether the connection goes on.
         """
+
+    @abstractmethod
+    def _all_received(self) -> None:
+        """Called when all that was received has been handled."""
 
     @abstractmethod
     def _disconnect(self, status: int, reason: str) -> None:

@@ -71,11 +71,6 @@ class HAProxyConnection(Connection):
         return self._state
 
     @property
-    def should_close(self) -> bool:
-        """Whether the socket must be closed as soon as `data_to_send` is written."""
-        return self._state >= HAProxyState.CLOSED
-
-    @property
     def in_flight(self) -> int:
         """How many NOTIFYs have no ACK yet."""
         return len(self._in_flight)
@@ -90,7 +85,7 @@ class HAProxyConnection(Connection):
     @property
     def want_read(self) -> bool:
         """Whether the caller should read on."""
-        return not self.should_close
+        return not self._over
 
     @property
     def max_frame_size(self) -> int:
@@ -163,7 +158,7 @@ class HAProxyConnection(Connection):
             self.unknown_frames += 1
             events.append(UnknownFrame(*header[:4], frame[header.size :]))
         self._move(step.next)
-        return not self.should_close
+        return not self._over
 
     def _classify(self, header: Header) -> HAProxyInput:
         kind, flags, stream_id, frame_id, _ = header
@@ -293,6 +288,10 @@ class HAProxyConnection(Connection):
         self._state = HAProxyState(state)
         if state >= HAProxyState.CLOSING:
             self._in_flight.clear()
+        self._over = state >= HAProxyState.CLOSED
+
+    def _all_received(self) -> None:
+        """Nothing to do: HAProxy's side does not drain."""
 
     def _between_notifies(self) -> bool:
         return True

@@ -50,11 +50,6 @@ class Limits:
         1 << 20, "bytes", "payload of one fragmented NOTIFY; HAProxy bounds it by tune.bufsize for each argument only"
     )
     fragments: int = _limit(4096, "frames", "of one fragmented NOTIFY, so that empty ones cannot go on for ever")
-    names: int = _limit(
-        256,
-        "names",
-        "of arguments and messages kept decoded for each connection; they come from HAProxy's configuration",
-    )
     variable_name: int = _limit(
         50,
         "characters",

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TypeAlias
 
 from spop_proto._errors import LocalProtocolError, RemoteProtocolError
-from spop_proto._varint import MASK64, decode_varint, encode_varint
+from spop_proto._varint import MASK64, SINGLE_BYTE_LIMIT, decode_varint, encode_varint
 
 
 class DataType(IntEnum):
@@ -61,6 +61,8 @@ _INT_RANGES = {
 }
 _SIGNED = frozenset({DataType.INT32, DataType.INT64})
 _INT_HEADS = {kind: bytes((kind,)) for kind in _INT_RANGES}
+
+_SMALL_INTS = tuple(bytes((DataType.INT64, value)) for value in range(SINGLE_BYTE_LIMIT))
 
 # The two addresses of a request repeat (always the server's, often the client's); a hit costs a tenth of the object.
 # Bounded.
@@ -170,12 +172,13 @@ def encode_value(value: Value) -> bytes:
     Raises:
         LocalProtocolError: No type for it, an integer that does not fit, or text with unpaired surrogates.
     """
-    kind = type(value)
-    if kind is str:
-        raw = _encode_text(value)  # type: ignore[arg-type]  # mypy does not narrow by `type(value) is`
+    if type(value) is str:
+        raw = _encode_text(value)
         return b"\x08" + encode_varint(len(raw)) + raw
-    if kind is int:
-        return _encode_int(value)  # type: ignore[arg-type]  # as above
+    if type(value) is int:
+        if 0 <= value < SINGLE_BYTE_LIMIT:
+            return _SMALL_INTS[value]
+        return _encode_int(value)
     return _encode_other(value)
 
 
