@@ -9,6 +9,7 @@ rule sees), the part is a file and a field.
 
 from __future__ import annotations
 
+import binascii
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -198,7 +199,7 @@ def _kind_of_boundary(rest: bytes, reader: _Reader) -> int:
     reader.structure_error = True  # ModSecurity gives up, even where only blanks follow, as RFC 2046 allows
     if not (rest[2:] if closes else rest).strip(_BLANKS):
         return _CLOSES if closes else _OPENS
-    if closes or rest[:1] in (b"\r", b" ", b"\t"):
+    if closes or rest[:1] in (b" ", b"\t"):
         reader.fail("text after a boundary in its line")  # so does Go, where the boundary before it is complete
     return _NO_BOUNDARY
 
@@ -268,11 +269,28 @@ def _read_part(part: bytes, reader: _Reader, *, doubtful: bool, cut: bool = Fals
     if len(result.files) > limits.files:
         reader.flag("MULTIPART_FILE_LIMIT_EXCEEDED")
     if not is_file or doubtful or quoting:
-        for each in dict.fromkeys((name, names[-1] if names else name)):  # the last one is PHP's
-            if len(result.args) < limits.arguments:
-                result.args.append((each, content))
-            else:
-                reader.fail(f"more than {limits.arguments} arguments")
+        fields = [(each, content) for each in dict.fromkeys((name, names[-1] if names else name))]  # PHP: the last
+        decoded = _decode(content, headers.transfer_encoding)
+        if decoded != content:
+            fields.append((name, decoded))
+        if len(result.args) + len(fields) > limits.arguments:
+            reader.fail(f"more than {limits.arguments} arguments")
+        result.args += fields[: max(0, limits.arguments - len(result.args))]
+
+
+def _decode(content: bytes, transfer_encoding: bytes) -> bytes:
+    """The content as a server reads it that heeds Content-Transfer-Encoding, which RFC 7578 deprecates.
+
+    Go's parser, so Coraza, heeds quoted-printable; Python's e-mail parser base64, too.
+    """
+    try:
+        if transfer_encoding == b"quoted-printable":
+            return binascii.a2b_qp(content)
+        if transfer_encoding == b"base64":
+            return binascii.a2b_base64(content)
+    except ValueError:  # not what it claims to be
+        pass
+    return content
 
 
 def _read_disposition(value: bytes) -> tuple[Parameters, bool]:

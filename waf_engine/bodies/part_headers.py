@@ -21,6 +21,7 @@ class PartHeaders:
         lines: the header lines as they came, folded ones joined, blanks at the end dropped.
         dispositions: the values of Content-Disposition; one, if nothing is wrong.
         content_type: the value of Content-Type; empty when there is none.
+        transfer_encoding: the value of Content-Transfer-Encoding, in lower case; empty when there is none.
         content: where the part's content begins.
         error: why Go's parser, so Coraza, gives up; empty when it does not.
         doubtful: whether servers may read these headers in different ways.
@@ -33,6 +34,7 @@ class PartHeaders:
     lines: list[bytes] = field(default_factory=list)
     dispositions: list[bytes] = field(default_factory=list)
     content_type: bytes = b""
+    transfer_encoding: bytes = b""
     content: int = 0
     error: str = ""
     doubtful: bool = False
@@ -121,7 +123,7 @@ def _fold(line: bytes, headers: PartHeaders) -> None:
 
 
 def _interpret(headers: PartHeaders) -> None:
-    """Find the two headers that matter among the lines."""
+    """Find the three headers that matter among the lines."""
     for line in headers.lines:
         name, _, value = line.partition(b":")
         match name.strip(_BLANKS).lower():
@@ -129,3 +131,5 @@ def _interpret(headers: PartHeaders) -> None:
                 headers.dispositions.append(value.strip(_BLANKS))
             case b"content-type":
                 headers.content_type = headers.content_type or value.strip(_BLANKS)
+            case b"content-transfer-encoding":
+                headers.transfer_encoding = value.strip(_BLANKS).lower()
