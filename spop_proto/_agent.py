@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _STEPS: tuple[tuple[Step, ...], ...] = tuple(
     tuple(AGENT_RECEIVES[state][received] for received in AgentInput) for state in AgentState
 )
+_SENDS = tuple(AGENT_SENDS[state] for state in AgentState)
 _INPUTS_OF_TYPE = {
     FrameType.UNSET: (AgentInput.UNSET_PART, AgentInput.UNSET_LAST, AgentInput.UNSET_ABORT, AgentInput.UNSET_OTHER),
     FrameType.HAPROXY_HELLO: (AgentInput.HELLO, AgentInput.HEALTHCHECK),
@@ -146,7 +147,7 @@ class AgentConnection(Connection):
                 frame (a name or a value that cannot be sent, a frame that is too large). Nothing was queued, nothing
                 has changed: the NOTIFY is still to be answered, by an ACK with less in it.
         """
-        if type(event) not in AGENT_SENDS[self._state]:
+        if type(event) not in _SENDS[self._state]:
             raise LocalProtocolError(f"{type(event).__name__} cannot be sent in state {self._state.name}")
         if isinstance(event, Ack):
             self._send_ack(event)

@@ -59,7 +59,8 @@ def parse_header(frame: bytes) -> Header:
     stream_id = frame[5]
     frame_id = frame[6]
     if stream_id < SINGLE_BYTE_LIMIT and frame_id < SINGLE_BYTE_LIMIT:
-        return Header(frame[0], frame[4] & 3, stream_id, frame_id, SMALLEST_FRAME)
+        # tuple's own constructor: a NamedTuple's is written in Python, and this runs for each frame.
+        return tuple.__new__(Header, (frame[0], frame[4] & 3, stream_id, frame_id, SMALLEST_FRAME))
     try:
         stream_id, position = decode_varint(frame, 5)
         frame_id, position = decode_varint(frame, position)

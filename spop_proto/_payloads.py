@@ -94,7 +94,7 @@ def _decode_arguments(  # the hot loop: one function, the frequent types inlined
         tag = data[end]
         name = text[position:end]
         position = end + 1
-        if tag == 8:  # STRING
+        if tag == 8 or tag == 9:  # STRING, BINARY  # noqa: PLR1714  # "in" takes twice as long
             length = data[position]
             position += 1
             if length >= SINGLE_BYTE_LIMIT:
@@ -102,9 +102,12 @@ def _decode_arguments(  # the hot loop: one function, the frequent types inlined
             end = position + length
             if end > size:
                 raise IndexError
-            value = text[position:end]
-            if not value.isascii():
-                value = decode_text(data[position:end])
+            if tag == 9:
+                value = data[position:end]
+            else:
+                value = text[position:end]
+                if not value.isascii():
+                    value = decode_text(data[position:end])
             position = end
         elif tag == 4:  # INT64
             number = data[position]

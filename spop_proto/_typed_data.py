@@ -53,6 +53,10 @@ and out; ``text.encode("utf-8", "surrogateescape")`` gives the bytes as they wer
 
 TRUE_FLAG = 0x10
 
+# Plain numbers for the decoder: an attribute of an enum class costs 0.1 us.
+_NULL, _BOOL, _IPV4, _IPV6, _STRING, _BINARY = 0, 1, 6, 7, 8, 9
+_SIZED = (_STRING, _BINARY)
+
 _INT_RANGES = {
     DataType.INT32: (-(1 << 31), (1 << 31) - 1),
     DataType.UINT32: (0, (1 << 32) - 1),
@@ -95,22 +99,22 @@ def decode_value(data: bytes, position: int) -> tuple[Value, int]:
     tag = data[position]
     kind = tag & 0x0F
     position += 1
-    if kind in (DataType.STRING, DataType.BINARY):
+    if kind in _SIZED:
         length, position = decode_varint(data, position)
         raw = take(data, position, length)
-        return (decode_text(raw) if kind == DataType.STRING else raw), position + length
-    if kind == DataType.NULL:
+        return (decode_text(raw) if kind == _STRING else raw), position + length
+    if kind == _NULL:
         return None, position
-    if kind == DataType.BOOL:
+    if kind == _BOOL:
         # HAProxy reads the whole nibble: 0x21 is false for it, and so for us.
         return (tag & 0xF0) == TRUE_FLAG, position
-    if kind == DataType.IPV4:
-        return ipv4_address(take(data, position, 4)), position + 4
-    if kind == DataType.IPV6:
+    if kind in _INT_RANGES:
+        return _decode_int(DataType(kind), data, position)
+    if kind == _IPV6:
         return ipv6_address(take(data, position, 16)), position + 16
-    if kind > DataType.BINARY:
-        raise RemoteProtocolError(f"reserved data type {kind} at offset {position - 1}")
-    return _decode_int(DataType(kind), data, position)
+    if kind == _IPV4:
+        return ipv4_address(take(data, position, 4)), position + 4
+    raise RemoteProtocolError(f"reserved data type {kind} at offset {position - 1}")
 
 
 def _decode_int(kind: DataType, data: bytes, position: int) -> tuple[int, int]:
@@ -133,9 +137,9 @@ def decode_value_as_haproxy(data: bytes, position: int) -> tuple[Value, int]:
     """
     tag = data[position]
     kind = tag & 0x0F
-    if kind > DataType.BINARY:
+    if kind > _BINARY:
         return None, position + 1  # a reserved type: no data, and the variable is unset
-    if kind == DataType.STRING and tag != DataType.STRING:
+    if kind == _STRING and tag != _STRING:
         length, position = decode_varint(data, position + 1)
         return take(data, position, length), position + length
     if kind in _INT_RANGES:
