@@ -111,7 +111,7 @@ def test_transformations_run_in_order_and_none_forgets_those_before():
 def test_multimatch_sees_the_value_before_and_after_each_change():
     tx = exchange(
         'SecRule ARGS:a "@rx ." "id:1,phase:1,multiMatch,t:lowercase,t:trim,t:lowercase,t:removeWhitespace,'
-        "setvar:tx.n=+1\"",
+        'setvar:tx.n=+1"',
         "/?a=%20A%20B",
     )  # fmt: skip
 
@@ -311,7 +311,7 @@ def test_of_two_markers_of_one_name_the_next_catches():
 
 
 def test_a_rule_that_does_not_match_skips_nothing():
-    assert matched(exchange(five("t:none").replace("SecAction \"id:1", 'SecRule ARGS:x "@rx ." "skip:2,id:1'))) == [
+    assert matched(exchange(five("t:none").replace('SecAction "id:1', 'SecRule ARGS:x "@rx ." "skip:2,id:1'))) == [
         2, 3, 4, 5
     ]  # fmt: skip
 
