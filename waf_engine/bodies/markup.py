@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+from codecs import BOM_UTF8
 
 # Possessive, so linear: a tag ends at the first > outside quotes.
 _TAG = re.compile(rb"""<(?:[^"'>]++|"[^"]*+"|'[^']*+')*+>""")
@@ -36,6 +37,7 @@ def read_markup(body: bytes) -> tuple[list[bytes], list[bytes]]:
     """
     encoding = _ENCODINGS.get(body[:2])
     data = body.decode(encoding, "replace").encode("utf-8", "replace") if encoding else body
+    data = data.removeprefix(BOM_UTF8)
     texts: list[bytes] = []
     attributes: list[bytes] = []
     quotes = True  # whether quotes are obeyed in looking for the end of a tag; once they failed, no more

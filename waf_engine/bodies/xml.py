@@ -26,6 +26,7 @@ _MAX_NODES = 100_000  # of one XPath's result
 _MAX_BYTES = 16 * 1024 * 1024  # of one XPath's result: the texts of nested elements contain one another
 _MAX_MESSAGE = 200  # characters of libxml2's message, which may quote the body
 _TEXTS: Any = etree.XPath("//text()", smart_strings=False)
+_INNER_TEXTS: Any = etree.XPath(".//text()", smart_strings=False)  # unlike string(), it expands no entity
 _ATTRIBUTES: Any = etree.XPath("//@*", smart_strings=False)
 _ASCII_BASED = frozenset((None, "UTF-8", "utf-8", "US-ASCII", "ISO-8859-1", "iso-8859-1", "windows-1252"))
 
@@ -63,7 +64,7 @@ class XMLDocument:
     def _read(self) -> None:
         texts, attributes = _walk(self.root, self.body) if self.root is not None else ([], [])
         if not self.clear:
-            # The bytes as they stand, to their end; and what only libxml2 could decode (UTF-7, EBCDIC).
+            # The bytes as they stand, to their end; and what only libxml2 could decode.
             all_texts, all_attributes = read_markup(self.body)
             texts = list(dict.fromkeys(all_texts + texts))
             attributes = list(dict.fromkeys(all_attributes + attributes))
@@ -209,4 +210,4 @@ def _text_of(node: Any) -> bytes:
         return str(node[1]).encode()
     if callable(node.tag):  # a comment or a processing instruction
         return (node.text or "").encode()
-    return "".join(node.itertext(with_tail=False)).encode()
+    return "".join(_INNER_TEXTS(node)).encode()
