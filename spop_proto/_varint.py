@@ -15,8 +15,8 @@ SINGLE_BYTE_LIMIT = 240
 _THREE_BYTES_FROM = 2288
 MORE = 0x80
 """A byte after the first is the last one if it is below."""
-_FURTHER_SHIFTS = range(18, 61, 7)
-"""Of the fourth to the tenth byte."""
+_FURTHER = tuple((index, 7 * index - 3) for index in range(3, 10))
+"""Index and shift of the fourth to the tenth byte."""
 _SINGLE_BYTES = tuple(bytes((value,)) for value in range(SINGLE_BYTE_LIMIT))
 
 
@@ -71,11 +71,11 @@ def decode_varint(data: bytes, position: int) -> tuple[int, int]:
     value += byte << 11
     if byte < MORE:
         return value, position + 3
-    for shift in _FURTHER_SHIFTS:
-        byte = data[position + (shift + 10) // 7]
+    for index, shift in _FURTHER:
+        byte = data[position + index]
         value += byte << shift
         if byte < MORE:
             if value > MASK64:
                 break
-            return value, position + (shift + 17) // 7
+            return value, position + index + 1
     raise RemoteProtocolError(f"integer of more than 64 bits at offset {position}")
