@@ -16,7 +16,7 @@ import yaml
 
 from adapters.bind import Bind, BindError, TcpBind, parse_bind
 from adapters.logs import LEVELS, Sink
-from adapters.yaml_reader import MAX_BYTES, Faults, Section, compose
+from adapters.yaml_reader import MAX_BYTES, Faults, Section, compose, is_null
 from waf_engine.diagnostics import Diagnostic, Severity, Span, render_all
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def parse_config(text: str, name: str = "config.yaml") -> Config:
     """
     faults = Faults(name, text)
     root = compose(text, faults)
-    if root is None and not faults.found:
+    if (root is None or is_null(root)) and not faults.found:
         faults.add((1, 1), "empty", "the file is empty", "docs/configuration.md shows one to begin with")
     if faults.errors:
         raise ConfigError(faults.found)
@@ -228,7 +228,7 @@ def _read_list(top: Section) -> Config:
     for section in top.sections("applications"):
         application = _read_application(section, log)
         if not application.name:
-            if section.node is not None:
+            if section.is_map:
                 faults.add(section.place("name"), "no-name", f"{section.name} has no name", "such as `name: default`")
         elif application.name in by_name:
             first = by_name[application.name].where.line
@@ -266,7 +266,7 @@ def _read_application(section: Section, top_log: LogConfig) -> ApplicationConfig
         where=section.faults.span(section.place("name")),
         directives_at=_first_line(directives, section.faults),
     )
-    if not application.directives.strip() and section.node is not None:
+    if not application.directives.strip() and section.is_map and isinstance(directives, yaml.ScalarNode | None):
         message = f"{section.name} has no directives: nothing is ever blocked"
         hint = "to begin with: `directives: |` and below it `Include @recommended.conf` and `Include @baseline/*.conf`"
         section.faults.add(section.place("directives"), "no-rules", message, hint, warning=True)

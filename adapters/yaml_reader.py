@@ -149,7 +149,7 @@ class Section:
         self.faults, self.name, self.node = faults, name, node
         self._values: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         self._asked: set[str] = set()
-        if node is None or _is_null(node):
+        if node is None or is_null(node):
             return
         if not isinstance(node, yaml.MappingNode):
             faults.add(node, "wrong-type", f"{name or 'the file'} must be a map of keys, not {_kind(node)}")
@@ -184,11 +184,16 @@ class Section:
     def __contains__(self, key: str) -> bool:
         return key in self._values
 
+    @property
+    def is_map(self) -> bool:
+        """Whether there is a map at all, empty or not."""
+        return isinstance(self.node, yaml.MappingNode)
+
     def raw(self, key: str) -> yaml.Node | None:
         """The node of a key, or None when it is absent or null."""
         self._asked.add(key)
         entry = self._values.get(key)
-        return None if entry is None or _is_null(entry[1]) else entry[1]
+        return None if entry is None or is_null(entry[1]) else entry[1]
 
     def place(self, key: str) -> yaml.Node | tuple[int, int]:
         """Where to point for a fault of this key: its value, else the map, else the start of the file."""
@@ -289,7 +294,8 @@ class Section:
         return f"{self.name}.{key}" if self.name else key
 
 
-def _is_null(node: yaml.Node) -> bool:
+def is_null(node: yaml.Node) -> bool:
+    """Whether a node is YAML's null, as an empty value is."""
     return isinstance(node, yaml.ScalarNode) and node.tag == _NULL_TAG
 
 
@@ -298,6 +304,6 @@ def _kind(node: yaml.Node) -> str:
         return "a map"
     if isinstance(node, yaml.SequenceNode):
         return "a list"
-    if _is_null(node) or not node.value:
+    if is_null(node) or not node.value:
         return "nothing"
     return repr(str(node.value)[:40])

@@ -12,7 +12,7 @@ import pytest
 from adapters.bind import TcpBind
 from adapters.sockets import listen
 from adapters.threaded import ThreadedAgent
-from tests.adapters.conftest import Processes, Site, fetch, free_ports, wait_for_port
+from tests.adapters.harness import Processes, Site, fetch, free_ports
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,7 +129,9 @@ def test_the_flat_form_blocks_requests_and_responses_and_passes_the_rest(stand: 
     stand.start_haproxy()
 
     clean = fetch(stand.port, "/?q=hello")
-    posted = fetch(stand.port, "/", method="POST", body=b"a=b", headers={"Content-Type": "application/x-www-form-urlencoded"})
+    posted = fetch(
+        stand.port, "/", method="POST", body=b"a=b", headers={"Content-Type": "application/x-www-form-urlencoded"}
+    )
     in_query = fetch(stand.port, "/?q=an+attack+comes")
     in_header = fetch(stand.port, "/", headers={"X-Thing": "attack"})
     leak = fetch(stand.port, "/leak")
@@ -370,6 +372,3 @@ def _until(condition: object, *, seconds: float = 10) -> None:
             return
         deadline.wait(0.02)
     pytest.fail("it did not happen in time")
-
-
-__all__ = ["wait_for_port"]

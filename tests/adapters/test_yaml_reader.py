@@ -98,7 +98,9 @@ def test_duplicate_keys_are_faults() -> None:
     assert str(section.faults.found[0].span) == "f.yaml:3:1"
 
 
-@pytest.mark.parametrize("text", ["<<: {a: 1, b: 1}\na: 2\n", "a: 2\n<<: {a: 1, b: 1}\n", "a: 2\n<<: [{b: 1}, {b: 9}]\n"])
+@pytest.mark.parametrize(
+    "text", ["<<: {a: 1, b: 1}\na: 2\n", "a: 2\n<<: {a: 1, b: 1}\n", "a: 2\n<<: [{b: 1}, {b: 9}]\n"]
+)
 def test_merge_keys_give_way_to_own_keys(text: str) -> None:
     section = _section(text)
 

