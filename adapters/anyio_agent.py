@@ -181,6 +181,7 @@ class _Connection:
                             tasks.start_soon(self._answer_later, event)
                         else:
                             answer(connection, event, cast("Handler", self._agent.handler), self._reporter)
+                            await self._flush()  # at once: the next one may take its time
                         continue
                     self._reporter.report(event, self._peer, data)
                     if isinstance(event, ConnectionFailed):

@@ -61,10 +61,10 @@ def serve_connection(
                 reporter.report(event, peer, data)
                 if isinstance(event, Notify):
                     answer(connection, event, handler, reporter)
+                    _flush(sock, connection)  # at once: the next one may take its time
                 elif isinstance(event, ConnectionFailed):
                     time.sleep(event.delay)
-            while out := connection.data_to_send():
-                sock.sendall(out)
+            _flush(sock, connection)
     except OSError as error:
         reporter.lost(error, peer)
     finally:
@@ -87,6 +87,12 @@ def _read(sock: socket.socket, connection: AgentConnection, stop: Stop | None) -
     sock.settimeout(connection.limits.frame_timeout)
     data = sock.recv(65536)
     return data, connection.receive_data(data) if data else connection.receive_eof()
+
+
+def _flush(sock: socket.socket, connection: AgentConnection) -> None:
+    """Write what is to be sent, a whole frame by one call."""
+    while out := connection.data_to_send():
+        sock.sendall(out)
 
 
 def _rest(sock: socket.socket, connection: AgentConnection) -> list[Event]:

@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+from anyio.from_thread import start_blocking_portal
+
+from adapters.anyio_agent import AnyioAgent, in_thread
+from adapters.bind import TcpBind
+from adapters.sockets import listen
+from spop_proto import AgentDisconnect, Limits
+from tests.adapters.conformance import QUICK, WAIT, Conformance, Running, echo, notify, recording_logger
+
+if TYPE_CHECKING:
+    import logging
+    import socket
+    from collections.abc import Callable
+
+    from spop_proto import Notify, SetVar
+
+
+class AnyioConformance(Conformance):
+    backend = ""
+
+    def serve(
+        self,
+        listeners: list[socket.socket],
+        handler: Any,
+        logger: logging.Logger,
+        limits: Limits | None,
+        **options: Any,
+    ) -> tuple[Callable[[], None], Callable[[], None]]:
+        agents: list[AnyioAgent] = []
+        ready, ended = threading.Event(), threading.Event()
+
+        async def run() -> None:
+            agent = AnyioAgent(listeners, handler, logger, limits=limits, **options)
+            async with anyio.create_task_group() as tasks:
+                await tasks.start(agent.serve)
+                agents.append(agent)
+                ready.set()
+                # Signals end an agent in real life; here a thread does.
+                while not stopping.is_set():  # noqa: ASYNC110  the event belongs to another thread
+                    await anyio.sleep(0.01)
+                agent.stop()
+
+        def main() -> None:
+            try:
+                anyio.run(run, backend=self.backend)
+            finally:
+                ended.set()
+
+        stopping = threading.Event()
+        thread = threading.Thread(target=main, daemon=True)
+        thread.start()
+        assert ready.wait(WAIT)
+
+        def join() -> None:
+            thread.join(WAIT)
+            assert not thread.is_alive()
+
+        return stopping.set, join
+
+    def test_coroutines_answer_in_any_order(self, start: Callable[..., Running]) -> None:
+        async def handler(asked: Notify) -> list[SetVar]:
+            if asked.stream_id == 1:
+                await release.wait()
+            elif asked.stream_id == 9:
+                release.set()
+            return echo(asked)
+
+        release = anyio.Event()
+        client = start(handler).client()
+        client.hello()
+        client.send(*(notify(number) for number in (1, 3, 5, 7)))
+        early = list(client.answers(3))
+        client.send(notify(9))
+
+        assert sorted(early) == [3, 5, 7]
+        assert sorted(client.answers(2)) == [1, 9]
+
+    def test_a_coroutine_that_raises(self, start: Callable[..., Running]) -> None:
+        async def handler(_: Notify) -> list[SetVar]:
+            await anyio.lowlevel.checkpoint()
+            raise RuntimeError("boom")
+
+        running = start(handler)
+        client = running.client()
+        client.hello()
+
+        assert client.ask(1) == {"error": 512, "reason": "internal-error"}
+        assert client.ask(3)["error"] == 512
+        assert running.loud() == ["the handler raised"] * 2
+
+    def test_a_handler_that_blocks_runs_in_a_thread(self, start: Callable[..., Running]) -> None:
+        release = threading.Event()
+
+        def slow(asked: Notify) -> list[SetVar]:
+            if asked.stream_id == 1:
+                release.wait(WAIT)
+            return echo(asked)
+
+        client = start(in_thread(slow)).client()
+        client.hello()
+        client.send(notify(1), notify(3))
+        first = list(client.answers(1))
+        release.set()
+
+        assert first == [3]
+        assert list(client.answers(1)) == [1]
+
+    def test_no_more_is_read_while_too_many_are_in_flight(self, start: Callable[..., Running]) -> None:
+        running_now, most = 0, 0
+
+        async def handler(asked: Notify) -> list[SetVar]:
+            nonlocal running_now, most
+            running_now += 1
+            most = max(most, running_now)
+            await anyio.sleep(0.001)
+            running_now -= 1
+            return echo(asked)
+
+        client = start(handler, limits=Limits(in_flight=3, refusal_delay=0)).client(max_waiting_frames=100)
+        client.hello()
+        # What one read brings is decoded at once: at most four of these beyond the bound.
+        for number in range(1, 20):
+            client.send(notify(number, "x" * 16_000))
+
+        assert sorted(client.answers(19)) == list(range(1, 20))
+        assert 1 < most <= 3 + 65_536 // 16_000
+
+    def test_who_leaves_while_answers_are_made_leaves_nothing_behind(self, start: Callable[..., Running]) -> None:
+        entered, cancelled = threading.Event(), threading.Event()
+
+        async def handler(_: Notify) -> list[SetVar]:
+            entered.set()
+            try:
+                await anyio.sleep(WAIT)
+            finally:
+                cancelled.set()
+            return []
+
+        running = start(handler)
+        client = running.client()
+        client.hello()
+        client.send(notify(1))
+        assert entered.wait(WAIT)
+        client.close()
+
+        assert cancelled.wait(WAIT)
+        assert running.loud() == []
+
+    def test_stopping_waits_for_coroutines(self, start: Callable[..., Running]) -> None:
+        entered, release = threading.Event(), threading.Event()
+
+        async def handler(asked: Notify) -> list[SetVar]:
+            entered.set()
+            while not release.is_set():  # noqa: ASYNC110  the event belongs to another thread
+                await anyio.sleep(0.005)
+            return echo(asked)
+
+        running = start(handler)
+        client = running.client()
+        client.hello()
+        client.send(notify(1))
+        assert entered.wait(WAIT)
+        running.stop()
+        release.set()
+
+        assert list(client.answers(1)) == [1]
+        assert client.rest() == [AgentDisconnect()]
+
+
+class TestAsyncio(AnyioConformance):
+    backend = "asyncio"
+
+
+class TestTrio(AnyioConformance):
+    backend = "trio"
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_handler_that_does_not_return_is_left_at_the_deadline(backend: str) -> None:
+    """Its NOTIFY gets an empty ACK, so that HAProxy's stream goes on."""
+
+    async def handler(_: Notify) -> list[SetVar]:
+        entered.set()
+        await anyio.sleep(WAIT)
+        return []
+
+    entered = threading.Event()
+    listeners = listen(TcpBind("127.0.0.1", 0))
+    logger, lines = recording_logger()
+    with start_blocking_portal(backend) as portal:
+        agent = AnyioAgent(listeners, handler, logger, limits=QUICK, drain_seconds=0.1)
+        future, _ = portal.start_task(agent.serve)
+        running = Running(listeners[0].getsockname(), lines, agent.stop, lambda: None)
+        client = running.client()
+        client.hello()
+        client.send(notify(1))
+        assert entered.wait(WAIT)
+        portal.call(agent.stop)
+
+        assert list(client.answers(1).values()) == [{}]
+        assert client.rest() == [AgentDisconnect()]
+        future.result(WAIT)
+        running.close()
+
+
+def test_stop_before_serve() -> None:
+    agent = AnyioAgent(listen(TcpBind("127.0.0.1", 0)), echo, recording_logger()[0])
+    agent.stop()
+    anyio.run(agent.serve)
+
+    assert agent.connections == 0
