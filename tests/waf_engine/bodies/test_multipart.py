@@ -466,6 +466,7 @@ def test_charset_definitions_are_fields_with_their_own_part_headers(corpora: Pat
     assert values == [b"utf-7", b"utf-8", b"utf-"]
 
 
+@pytest.mark.slow
 @pytest.mark.corpora
 def test_multipart_bodies_of_crs(corpora: Path):
     """Of CRS's regular bodies none has an error; 922130-8, without headers, has."""
