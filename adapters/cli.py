@@ -16,6 +16,7 @@ from adapters.config import USUAL_PLACES, ConfigError, find_config
 from adapters.logs import event, stderr_logger
 from adapters.service import VERSION, Service, check_log_folders
 from adapters.sockets import ListenError
+from adapters.test_command import add_test_command
 from waf_engine.diagnostics import render_all
 
 if TYPE_CHECKING:
@@ -59,8 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.add_argument(
             "-c", "--config", metavar="FILE", help=f"the configuration (default: the first of {places})"
         )
+    add_test_command(commands)
     commands.add_parser("version", help="print the version")
     options = parser.parse_args(argv)
+    if options.command == "test":
+        status: int = options.run(options)
+        return status
     if options.command == "version":
         return _version()
     path = options.config or find_config()

@@ -90,6 +90,8 @@ class Reporter:
             return
         self._field("request", to_text(stage.request.split(b"\n", 1)[0].rstrip(b"\r")))
         self._field("answer", _answer(stage.outcome))
+        if stage.outcome.refused:
+            return
         for label, text in _rules(stage.outcome.matches):
             self._field(label, text)
         if self._show_log:

@@ -119,7 +119,7 @@ def _why_not(rule_id: int, outcome: Outcome, plan: Plan) -> str:
 
 
 def _refusal(outcome: Outcome) -> str:
-    return f"the HTTP server refused the request, no rule saw it: {outcome.refused}" if outcome.refused else ""
+    return "no rule saw the request, see the answer" if outcome.refused else ""
 
 
 def _count(number: int, word: str) -> str:

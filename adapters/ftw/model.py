@@ -252,6 +252,10 @@ def _read_test(test: Section, index: int, rule: int | str, template: Section | N
             test.node or (1, 1), "no-stages", message, "a test has `stages:`, a list of `input:` and `output:`"
         )
         return None
+    if not any(stage.output.checks_something for stage in stages):
+        message = f"test {case.name} expects nothing: it cannot fail"
+        hint = "such as `output: {log: {expect_ids: [942100]}}`"
+        test.faults.add(test.node or (1, 1), "no-expectation", message, hint, warning=True)
     return case
 
 
@@ -377,10 +381,6 @@ def _read_output(parent: Section) -> Output:
     )
     log.finish(strict=False)
     section.finish(strict=False)
-    if not output.checks_something:
-        place = section.node or parent.node or (1, 1)
-        hint = "such as `output: {log: {expect_ids: [942100]}}`"
-        section.faults.add(place, "no-expectation", "nothing is expected: this cannot fail", hint, warning=True)
     return output
 
 
