@@ -1,0 +1,59 @@
+"""What matched last, what the running rule matched, and the rule itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.waf_engine.support import exchange, values
+from tests.waf_engine.variables.samples import sample
+
+if TYPE_CHECKING:
+    from tests.waf_engine.variables.samples import Row
+
+ROWS: dict[str, list[Row]] = {
+    "MATCHED_VAR": [("rules", [(b"", b"y")]), ("bare", [(b"", b"")])],
+    "MATCHED_VAR_NAME": [("rules", [(b"", b"ARGS:q")]), ("bare", [(b"", b"")])],
+    "MATCHED_VARS": [("json response", [(b"RESPONSE_HEADERS:Content-Type", b"application/json")])],
+    "MATCHED_VARS_NAMES": [("json response", [(b"RESPONSE_HEADERS:Content-Type", b"RESPONSE_HEADERS:Content-Type")])],
+    "RULE": [("none", [])],
+    "HIGHEST_SEVERITY": [("rules", [(b"", b"3")]), ("bare", [(b"", b"255")])],
+    "MSC_PCRE_LIMITS_EXCEEDED": [("limit", [(b"", b"1")]), ("bare", [(b"", b"0")])],
+    "MSC_PCRE_ERROR": [("limit", [(b"", b"1")]), ("bare", [(b"", b"0")])],
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_what_it_holds(name: str):
+    exchanges = ROWS[name]
+
+    assert {sample_name: values(sample(sample_name), name) for sample_name, _ in exchanges} == dict(exchanges)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("id", "9"),
+        ("msg", "m %{tx.0}"),
+        ("rev", "5"),
+        ("severity", "error"),
+        ("logdata", "d %{tx.0}"),
+        ("tag", "rule.tag"),
+    ],
+)
+def test_rule_shows_what_the_running_rule_says_of_itself(key: str, value: str):
+    rules = (
+        "SecAction \"id:9,phase:1,pass,severity:ERROR,rev:5,msg:'m %{tx.0}',logdata:'d %{tx.0}',"
+        f"setvar:'tx.seen=%{{rule.{key}}}'\""
+    )
+
+    assert exchange(rules).tx == {b"seen": value.encode()}
+
+
+def test_a_rule_without_texts_has_empty_ones():
+    rules = 'SecRule RULE "@rx ^$" "id:1,phase:1,pass"'
+
+    assert [m.name for m in exchange(rules).matched_rules[0].matches] == [
+        "RULE:msg", "RULE:rev", "RULE:severity", "RULE:logdata"
+    ]  # fmt: skip
