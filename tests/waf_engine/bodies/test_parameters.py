@@ -95,3 +95,10 @@ def test_quoted_values_are_read_as_the_email_package_reads_them(values: list[str
 
     expected = [(name.encode(), value.encode()) for name, value in message.get_params(header="Content-Disposition")[1:]]
     assert expected == parse_parameters(header.partition(";")[2].encode()).entries
+
+
+@given(st.lists(st.sampled_from(['"', "a", ";", " ", "=", "\\", "'", 'filename="b"'])).map("".join))
+def test_the_shortcut_for_browsers_changes_nothing(noise: str):
+    text = f' name="{noise}"'.encode()
+
+    assert parse_parameters(b" " + text) == parse_parameters(text)  # a second blank: no shortcut
