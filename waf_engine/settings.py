@@ -59,6 +59,18 @@ class Settings:
         libinjection: path of the C library; empty: it is looked for.
         allow_inspect_file: whether ``@inspectFile`` may start programs (a setting of the program, not a directive).
         geo_database: SecGeoLookupDb: the path of an MMDB file; or a function from an address to its record, or None.
+        audit_engine: SecAuditEngine: ``On``, ``Off`` or ``RelevantOnly``.
+        audit_log: SecAuditLog: a file as an absolute path, or the address of the HTTPS or Syslog writer.
+        audit_log_2: SecAuditLog2: a second index file for Concurrent.
+        audit_log_parts: SecAuditLogParts.
+        audit_log_type: SecAuditLogType: the name of a writer.
+        audit_log_format: SecAuditLogFormat: the name of a format.
+        audit_log_storage_dir: SecAuditLogStorageDir, absolute.
+        audit_log_dir_mode: SecAuditLogDirMode. Narrower than Coraza's: the log holds what clients sent.
+        audit_log_file_mode: SecAuditLogFileMode.
+        audit_log_relevant_status: SecAuditLogRelevantStatus: a pattern of statuses; empty for none.
+        debug_log: SecDebugLog, an absolute path; empty for none.
+        debug_log_level: SecDebugLogLevel, 0 to 9.
         rbl_resolver: what answers ``@rbl`` at once from what it knows: a name to the list's answer, an empty text when
             it is not listed, None when it is not known yet (see `waf_engine.rbl`). None: ``@rbl`` never matches.
     """
@@ -85,6 +97,18 @@ class Settings:
     pcre_match_limit: int = 100_000
     json_keys: str = "coraza"
     libinjection: str = ""
+    audit_engine: str = "Off"
+    audit_log: str = ""
+    audit_log_2: str = ""
+    audit_log_parts: str = "ABCFHZ"
+    audit_log_type: str = "Serial"
+    audit_log_format: str = "Native"
+    audit_log_storage_dir: str = ""
+    audit_log_dir_mode: int = 0o750
+    audit_log_file_mode: int = 0o640
+    audit_log_relevant_status: str = ""
+    debug_log: str = ""
+    debug_log_level: int = 0
     allow_inspect_file: bool = False
     geo_database: str | Callable[[str], Any] = ""
     rbl_resolver: Callable[[str], str | None] | None = None

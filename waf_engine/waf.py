@@ -6,6 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from waf_engine.actions import actions
+from waf_engine.audit import audit_formats, audit_writers
+from waf_engine.audit.log import TransactionLog
 from waf_engine.bodies import body_processors
 from waf_engine.compiler.lower import compile_plan
 from waf_engine.compiler.state import Registries
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from waf_engine.audit.registry import AuditWriter
     from waf_engine.compiler.plan import Plan
     from waf_engine.loaders import Loaded
     from waf_engine.persistence import CollectionStore
@@ -41,6 +44,7 @@ class WAF:
 
     Attributes:
         plan: the compiled rule set.
+        log: its audit log and debug log.
     """
 
     def __init__(
@@ -53,6 +57,8 @@ class WAF:
         on_match: OnMatch | None = None,
         clock: Callable[[], float] = time.time,
         store: CollectionStore | None = None,
+        audit_writer: AuditWriter | None = None,
+        report: Callable[[str], None] | None = None,
     ) -> None:
         if executor not in EXECUTORS:
             raise ValueError(f"executor is one of {', '.join(EXECUTORS)}, got {executor!r}")
@@ -64,6 +70,8 @@ class WAF:
         self._on_match = on_match
         self._clock = clock
         self._store = MemoryStore(clock=clock) if store is None else store
+        formats, writers = registries.audit_formats, registries.audit_writers
+        self.log = TransactionLog(plan.settings, formats, writers, audit_writer, report)
 
     @classmethod
     def from_directives(
@@ -79,7 +87,9 @@ class WAF:
                 that may be used to remember scans across transactions; 0 for none), ``on_match`` (called with
                 the transaction and each `MatchedRule`), ``clock`` (seconds since 1970), ``store`` (a
                 `CollectionStore` for persistent collections; else each WAF has one of its own in memory),
-                ``registries``.
+                ``registries``, ``audit_writer`` (an `AuditWriter` in the place of the one that SecAuditLog and
+                SecAuditLogType name), ``report`` (called from a log's thread, at most once a minute, with a text about
+                entries that could not be written; else they go to the logger ``waf_engine.audit``).
 
         Raises:
             SecLangError: the rules have errors; it carries all of them, with their positions.
@@ -129,7 +139,16 @@ class WAF:
             body_processors=self._registries.body_processors,
             store=self._store,
             on_match=self._on_match,
+            log=self.log,
         )
+
+    def reopen_logs(self) -> None:
+        """Open the audit log and the debug log anew by their names, after a rotation; returns at once."""
+        self.log.reopen()
+
+    def close(self) -> None:
+        """Write what waits for the logs, for at most two seconds, and close them. Transactions can still be run."""
+        self.log.close()
 
 
 def default_registries() -> Registries:
@@ -141,4 +160,6 @@ def default_registries() -> Registries:
         variables=variables,
         directives=directives,
         body_processors=body_processors,
+        audit_formats=audit_formats,
+        audit_writers=audit_writers,
     )

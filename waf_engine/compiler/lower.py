@@ -55,6 +55,8 @@ def compile_plan(
     _Walk(state).run(loaded.nodes)
     rules = [_freeze_chain(state, draft) for draft in state.drafts]
     _check_markers(state)
+    for check in state.at_end.values():
+        check()
     diagnostics = sorted(state.diagnostics, key=lambda d: d.severity is Severity.WARNING)
     if any(d.severity is Severity.ERROR for d in diagnostics):
         raise SecLangError(diagnostics)

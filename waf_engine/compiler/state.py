@@ -18,10 +18,11 @@ from waf_engine.seclang.parser import parse_variables
 from waf_engine.types import encode_argument
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from waf_engine.actions import Action
+    from waf_engine.audit.registry import AuditFormat, WriterFactory
     from waf_engine.compiler.draft import RuleDraft
     from waf_engine.compiler.plan import KeyPattern, Variable
     from waf_engine.directives.registry import DirectiveHandler
@@ -41,6 +42,8 @@ class Registries:
     variables: Registry[Variable]
     directives: Registry[DirectiveHandler]
     body_processors: Registry[BodyProcessor]
+    audit_formats: Registry[AuditFormat]
+    audit_writers: Registry[WriterFactory]
 
 
 class State:
@@ -55,6 +58,7 @@ class State:
         self.defaults: dict[int, tuple[ActionRef, ...]] = {}
         self.datasets: dict[str, tuple[bytes, ...]] = {}
         self.diagnostics: list[Diagnostic] = []
+        self.at_end: dict[str, Callable[[], None]] = {}  # checks that need all directives, the last of each name
         self.variables: Mapping[str, Variable] = {
             name.upper(): variable for name in registries.variables if (variable := registries.variables.get(name))
         }
@@ -143,7 +147,11 @@ class Context:
     def exclusions(self, text: str, offset: int = 0) -> Sequence[Exclusion]:
         """The exclusions that a list of targets names; raises `ArgumentError`."""
         refs, faults = parse_variables(text, self.span)
+        known = len(self.state.diagnostics)
+        exclusions = [found for ref in refs if (found := self.state.exclusion(ref))]
+        faults = [*faults, *self.state.diagnostics[known:]]
+        del self.state.diagnostics[known:]  # raised instead, for only the caller knows where the text begins
         if faults:
             column = faults[0].span.column - self.span.column
             raise ArgumentError(faults[0].message, hint=faults[0].hint, offset=offset + column, code=faults[0].code)
-        return [found for ref in refs if (found := self.state.exclusion(ref))]
+        return exclusions

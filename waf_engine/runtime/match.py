@@ -8,16 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from waf_engine.bodies.uri import split_uri
+
 if TYPE_CHECKING:
+    from waf_engine.audit.sanitiser import Sanitiser
     from waf_engine.compiler.plan import CompiledRule
 
 MAX_LOGGED = 280
 """Bytes of msg and data in a log line (Coraza's cut)."""
+MAX_MODSECURITY_TEXT, MAX_MODSECURITY_VALUE = 200, 100
+"""Characters of a text and of the matched value in libmodsecurity's line."""
 MAX_MATCHES_LOGGED = 50
 """Further matches of one rule in its log line; a form of 1,000 bad fields must not write a line of a megabyte."""
 
 SEVERITIES = ("emergency", "alert", "critical", "error", "warning", "notice", "info", "debug")
 PHASE_NAMES = ("", "request-headers", "request-body", "response-headers", "response-body", "logging")
+_MODSECURITY_NAMES = {"streq": "StrEq", "strmatch": "StrMatch"}
 _VERDICTS = {"deny": "denied", "allow": "allowed", "drop": "dropped", "redirect": "redirected"}
 
 
@@ -77,6 +83,8 @@ class MatchedRule:
         server: address of the server.
         uri: REQUEST_URI.
         unique_id: the transaction's id.
+        sanitiser: masks values in the texts and lines; None where nothing is to be masked. `matches` and `uri` are
+            never masked: see `shown`.
     """
 
     rule: CompiledRule
@@ -87,6 +95,12 @@ class MatchedRule:
     server: str
     uri: str
     unique_id: str
+    sanitiser: Sanitiser | None = None
+
+    @property
+    def shown(self) -> MatchedRule:
+        """This match as logs may show it: what sanitise actions name is masked, in the matches and in the URI too."""
+        return self if self.sanitiser is None else self.sanitiser.mask(self)
 
     @property
     def rule_id(self) -> int:
@@ -111,12 +125,12 @@ class MatchedRule:
     @property
     def message(self) -> str:
         """The rule's msg with its macros expanded: the first match that has one."""
-        return next((m.message for m in self.matches if m.message), "")
+        return next((m.message for m in self.shown.matches if m.message), "")
 
     @property
     def data(self) -> str:
         """The rule's logdata with its macros expanded: the first match that has one."""
-        return next((m.data for m in self.matches if m.data), "")
+        return next((m.data for m in self.shown.matches if m.data), "")
 
     @property
     def severity(self) -> int | None:
@@ -145,6 +159,8 @@ class MatchedRule:
 
     def coraza_line(self) -> str:
         """The log line as Coraza writes it, without a time stamp or a line end."""
+        if self.sanitiser is not None:
+            return self.shown.coraza_line()
         verdict = "Warning."
         if self.disruptive:
             verdict = f"Access {_VERDICTS.get(self.action, 'denied')} (phase {self.phase})."
@@ -173,8 +189,45 @@ class MatchedRule:
             if n and (m.message or m.data)
         )
 
+    def modsecurity_line(self) -> str:
+        """The log line as libmodsecurity writes it; ``ref`` is empty, for positions in the request are not kept.
+
+        Like libmodsecurity it shows the last value that matched. Double quotes in fields are escaped.
+        """
+        if self.sanitiser is not None:
+            return self.shown.modsecurity_line()
+        rule, last = self.rule, self.matches[-1]
+        member = rule
+        for _ in range(last.chain_level):
+            member = member.chain or member
+        verdict = "ModSecurity: Warning. "
+        if self.disruptive and self.action != "allow":
+            status = rule.disruption.status if rule.disruption is not None else 0
+            verdict = f"[client {self.client}] ModSecurity: Access denied with code {status} (phase {self.phase}). "
+        path = split_uri(self.uri.encode("utf-8", "surrogateescape")).filename
+        fields = [
+            ("file", self.file),
+            ("line", str(self.line)),
+            ("id", str(rule.id)),
+            ("rev", rule.rev),
+            ("msg", last.message or self.message),
+            ("data", _limited(last.data or self.data, MAX_MODSECURITY_TEXT)),
+            ("severity", str(rule.severity or 0)),
+            ("ver", rule.ver),
+            ("maturity", str(rule.maturity)),
+            ("accuracy", str(rule.accuracy)),
+            *(("tag", tag) for tag in rule.tags),
+            ("hostname", self.server),
+            ("uri", _limited(to_text(path), MAX_MODSECURITY_TEXT)),
+            ("unique_id", self.unique_id),
+            ("ref", ""),
+        ]
+        return verdict + _matched_text(member, last) + " ".join(f'[{k} "{_hex_escape(v)}"]' for k, v in fields)
+
     def to_dict(self) -> dict[str, Any]:
         """The fields of the JSON match object of coraza-spoa (compatibility.md 3.4), and the matched values."""
+        if self.sanitiser is not None:
+            return self.shown.to_dict()
         rule = self.rule
         return {
             "client": self.client,
@@ -201,6 +254,32 @@ class MatchedRule:
                 for m in self.matches[:MAX_MATCHES_LOGGED]
             ],
         }
+
+
+def _matched_text(rule: CompiledRule, match: MatchedValue) -> str:
+    """``Matched "Operator `Rx' with parameter `x' against variable `ARGS:a' (Value: `x' ) ``; a blank for SecAction."""
+    if rule.operator is None:
+        return " "
+    name = _MODSECURITY_NAMES.get(rule.operator.name.lower()) or rule.operator.name[:1].upper() + rule.operator.name[1:]
+    parameter = _hex_escape(_limited(rule.operator.argument, MAX_MODSECURITY_TEXT))
+    value = _hex_escape(_limited(to_text(match.value[:MAX_LOGGED]), MAX_MODSECURITY_VALUE, len(match.value)))
+    variable = _hex_escape(match.name)
+    operator = f"Operator `{name}' with parameter `{parameter}'"
+    return f"Matched \"{operator} against variable `{variable}' (Value: `{value}' ) "
+
+
+def _limited(text: str, most: int, length: int = 0) -> str:
+    """A text cut as libmodsecurity cuts it; the length is the whole text's where only its beginning is given."""
+    length = length or len(text)
+    return text if length <= most else f"{text[:most]} ({length - most} characters omitted)"
+
+
+def _hex_escape(text: str) -> str:
+    r"""Text on one line without double quotes: ``\x0a`` for a byte that is not printable ASCII."""
+    if text.isascii() and text.isprintable() and '"' not in text:
+        return text
+    data = text.encode("utf-8", "surrogateescape")
+    return "".join(chr(b) if 0x20 <= b < 0x7F and b != 0x22 else f"\\x{b:02x}" for b in data)
 
 
 def to_text(value: bytes) -> str:

@@ -25,6 +25,8 @@ from waf_engine.types import encode_argument
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from waf_engine.audit.log import TransactionLog
+    from waf_engine.audit.sanitiser import Sanitiser
     from waf_engine.compiler.plan import CompiledRule, Plan, Variable
     from waf_engine.persistence import CollectionStore, OpenCollection
     from waf_engine.registry import Registry
@@ -54,6 +56,7 @@ class Transaction:
         body_processors: Registry[BodyProcessor],
         store: CollectionStore,
         on_match: OnMatch | None = None,
+        log: TransactionLog | None = None,
     ) -> None:
         settings = plan.settings
         self.plan = plan
@@ -67,6 +70,7 @@ class Transaction:
         self.store = store
         self._executor = executor
         self._on_match = on_match
+        self._log = log
         self.phase = 0
         self._closed = False
 
@@ -88,8 +92,10 @@ class Transaction:
         self.response_body_limit = settings.response_body_limit
         self.force_request_body_variable = False
         self.force_response_body_variable = False
-        self.audit_engine: str | None = None
-        self.audit_log_parts: str | None = None
+        self.audit_engine = settings.audit_engine
+        self.audit_log_parts = settings.audit_log_parts
+        self.debug_log_level = settings.debug_log_level
+        self.sanitiser: Sanitiser | None = None
         self.removed_ids: set[int] = set()
         self.removed_targets: dict[int, list[Exclusion]] = {}
 
@@ -205,6 +211,8 @@ class Transaction:
         if self.engine is not EngineMode.OFF and self.phase < Phase.LOGGING:
             self.phase = Phase.LOGGING
             self._executor(self, Phase.LOGGING)
+            if self._log is not None:
+                self._log.record(self)
 
     def close(self) -> None:
         """Give back what the transaction holds (files on disk). May be called twice."""
@@ -296,7 +304,10 @@ class Transaction:
             server=to_text(self.connection.server_ip),
             uri=to_text(self.request.uri),
             unique_id=self.id,
+            sanitiser=self.sanitiser,
         )
+        if self.sanitiser is not None:
+            self.sanitiser.note(matched.matches)
         self.matched_rules.append(matched)
         if rule.severity is not None:
             self.highest_severity = min(self.highest_severity, rule.severity)
