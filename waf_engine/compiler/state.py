@@ -149,7 +149,7 @@ class Context:
         refs, faults = parse_variables(text, self.span)
         known = len(self.state.diagnostics)
         exclusions = [found for ref in refs if (found := self.state.exclusion(ref))]
-        faults = [*faults, *self.state.diagnostics[known:]]
+        faults = (*faults, *self.state.diagnostics[known:])
         del self.state.diagnostics[known:]  # raised instead, for only the caller knows where the text begins
         if faults:
             column = faults[0].span.column - self.span.column
