@@ -25,7 +25,7 @@ from adapters.anyio_agent import AnyioAgent
 from adapters.config import Config, ConfigError, LogConfig
 from adapters.logs import Logs, event
 from adapters.rule_sets import RuleSet, load_all
-from adapters.sockets import listen
+from adapters.sockets import listen, start_listening
 from adapters.transactions import TransactionStore
 from adapters.waf_handler import Application, WafHandler
 from waf_engine.diagnostics import Diagnostic, Severity
@@ -70,7 +70,7 @@ class Service:
         try:
             self.handler = self._make_handler(self.config, self.rule_sets, {})
             for bind in self.config.binds:
-                self._listeners += listen(bind)
+                self._listeners += listen(bind, start=False)
         except BaseException:
             self.close()
             raise
@@ -110,6 +110,8 @@ class Service:
         async with anyio.create_task_group() as tasks:
             await tasks.start(self._obey_signals)
             tasks.start_soon(self._expire)
+            # Only now, for before there was nobody to obey a HUP, which ends a process that does not expect it.
+            start_listening(self._listeners)
             event(self.logger, logging.INFO, "listening", address=" ".join(self.addresses))
             await self.agent.serve()
             tasks.cancel_scope.cancel()

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from adapters.bind import TcpBind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from adapters.bind import Bind, UnixBind
 
 BACKLOG = 1024  # connections that wait to be accepted: HAProxy up to 3.0 opens one for each concurrent request
@@ -44,19 +46,32 @@ class ListenError(Exception):
         super().__init__(f"cannot listen on {bind}: {reason}" + (f" ({self.hint})" if self.hint else ""))
 
 
-def listen(bind: Bind) -> list[socket.socket]:
+def listen(bind: Bind, *, start: bool = True) -> list[socket.socket]:
     """Sockets that listen on an address, not blocking; a host name, or no host, may stand for several addresses.
+
+    Args:
+        bind: the address.
+        start: False only takes the address; connections are refused until `start_listening`.
 
     Raises:
         ListenError: it is taken, or not allowed, or not there.
     """
     try:
-        return _listen_tcp(bind) if isinstance(bind, TcpBind) else [_listen_unix(bind)]
+        sockets = _bind_tcp(bind) if isinstance(bind, TcpBind) else [_bind_unix(bind)]
     except OSError as error:  # also socket.gaierror, a host name that cannot be resolved
         raise ListenError(bind, error) from error
+    if start:
+        start_listening(sockets)
+    return sockets
 
 
-def _listen_tcp(bind: TcpBind) -> list[socket.socket]:
+def start_listening(sockets: Iterable[socket.socket]) -> None:
+    """Let connections come."""
+    for each in sockets:
+        each.listen(BACKLOG)
+
+
+def _bind_tcp(bind: TcpBind) -> list[socket.socket]:
     found = socket.getaddrinfo(bind.host or None, bind.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
     port = bind.port
@@ -75,7 +90,6 @@ def _listen_tcp(bind: TcpBind) -> list[socket.socket]:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             listener.bind((address[0], port, *address[2:]))
             port = listener.getsockname()[1]  # port 0: the others take the one that the first was given
-            listener.listen(BACKLOG)
             listener.setblocking(False)
     except BaseException:
         for opened in sockets:
@@ -86,7 +100,7 @@ def _listen_tcp(bind: TcpBind) -> list[socket.socket]:
     return sockets
 
 
-def _listen_unix(bind: UnixBind) -> socket.socket:
+def _bind_unix(bind: UnixBind) -> socket.socket:
     abstract = bind.path.startswith("@")
     address = "\0" + bind.path[1:] if abstract else bind.path
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -94,7 +108,6 @@ def _listen_unix(bind: UnixBind) -> socket.socket:
         if not abstract:
             _remove_stale(bind.path)
         listener.bind(address)
-        listener.listen(BACKLOG)
         listener.setblocking(False)
     except BaseException:
         listener.close()

@@ -1,0 +1,160 @@
+"""The agent as a process, without HAProxy: start, reload, stop. With HAProxy: test_haproxy.py."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from adapters.config import parse_config
+from adapters.service import check_log_folders
+from spop_proto import AgentDisconnect, Message, Notify
+from tests.adapters.conformance import Client
+from tests.adapters.harness import ROOT, free_ports
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.adapters.harness import Processes
+
+RULES = 'SecRuleEngine On\nSecRule ARGS "@contains attack" "id:1,phase:2,deny,log,msg:\'an attack\'"\n'
+CONFIG = """\
+bind: {bind}
+log_level: debug
+log_file: agent.log
+applications:
+  - name: a
+    directives: |
+      Include rules.conf
+    response_check: true
+  - name: b
+    directives: SecRuleEngine On
+    log_file: b.log
+default_application: a
+"""
+
+
+class Agent:
+    def __init__(self, processes: Processes, *, config: str = CONFIG) -> None:
+        (self.port,) = free_ports(1)
+        self.folder: Path = processes.folder
+        (self.folder / "rules.conf").write_text(RULES)
+        self.config = config
+        self.process = processes.start_agent(config.format(bind=f"127.0.0.1:{self.port}"), self.port)
+
+    def client(self) -> Client:
+        client = Client(("127.0.0.1", self.port))
+        client.hello()
+        return client
+
+    def log(self) -> str:
+        return (self.folder / "agent.log").read_text()
+
+    def signal(self, number: signal.Signals, *, wait_for: str) -> None:
+        """Send a signal; return when the log says so once more."""
+        before = self.log().count(wait_for)
+        self.process.send_signal(number)
+        for _ in range(500):
+            if self.log().count(wait_for) > before:
+                return
+            try:
+                self.process.wait(0.02)
+            except subprocess.TimeoutExpired:
+                continue
+            pytest.fail("the agent ended")
+        pytest.fail(f"never said {wait_for!r}:\n{self.log()}")
+
+
+def _ask(client: Client, stream: int, query: str, **more: Any) -> dict[str, Any]:
+    arguments = {"id": f"t{stream}", "path": "/", "query": query, **more}
+    client.send(Notify(stream, 1, (Message("coraza-req", tuple(arguments.items())),)))
+    return client.answers(1)[stream]
+
+
+def _response(client: Client, stream: int, identity: str) -> dict[str, Any]:
+    client.send(Notify(stream, 1, (Message("coraza-res", (("id", identity), ("status", 200))),)))
+    return client.answers(1)[stream]
+
+
+@pytest.mark.slow
+def test_serve_reload_and_stop(processes: Processes) -> None:
+    agent = Agent(processes)
+    client = agent.client()
+    assert _ask(client, 1, "q=attack")["fail"] == 1
+    assert _ask(client, 3, "q=word")["fail"] == 0
+
+    (agent.folder / "rules.conf").write_text(RULES.replace("attack", "word"))
+    agent.signal(signal.SIGHUP, wait_for="logs reopened")
+    assert _ask(client, 5, "q=word")["fail"] == 1
+    assert _response(client, 7, "t3")["fail"] == 0, "a request of before the reload finds its response"
+
+    (agent.folder / "rules.conf").write_text("SecNonsense")
+    agent.signal(signal.SIGHUP, wait_for="not reloaded")
+    assert "unknown directive 'SecNonsense'" in agent.log()
+    assert _ask(client, 9, "q=word")["fail"] == 1
+
+    (agent.folder / "rules.conf").write_text(RULES)
+    changed = agent.config.replace("- name: b", "- name: c").replace("b.log", "c.log").format(bind="127.0.0.1:1")
+    (agent.folder / "config.yml").write_text(changed)
+    agent.signal(signal.SIGHUP, wait_for="bind has changed")
+    assert _ask(client, 11, "q=attack", app="c")["fail"] == 0
+    assert (agent.folder / "c.log").exists()
+
+    agent.process.send_signal(signal.SIGTERM)
+    assert client.rest() == [AgentDisconnect()]
+    assert agent.process.wait(10) == 0
+    assert agent.log().splitlines()[-1].endswith("INF stopped")
+    client.close()
+
+
+@pytest.mark.slow
+def test_logs_are_reopened(processes: Processes) -> None:
+    agent = Agent(processes)
+    (agent.folder / "agent.log").rename(agent.folder / "agent.log.1")
+    (agent.folder / "agent.log").write_text("")
+    agent.signal(signal.SIGUSR1, wait_for="logs reopened")
+
+    assert "listening" in (agent.folder / "agent.log.1").read_text()
+
+
+@pytest.mark.slow
+def test_int_stops_as_well_and_a_unix_socket_is_removed(processes: Processes) -> None:
+    path = processes.folder / "agent.sock"
+    (processes.folder / "rules.conf").write_text(RULES)
+    (processes.folder / "config.yml").write_text(CONFIG.format(bind=f"unix://{path}"))
+    process = processes.start([sys.executable, "-m", "adapters", "serve"], "agent.out")
+    for _ in range(500):
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(str(path)) == 0:
+                break
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.02)
+    client = Client(str(path))
+    client.hello()
+    assert _ask(client, 1, "q=attack")["fail"] == 1
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(10) == 0
+    assert not path.exists()
+    assert (processes.folder / "agent.out").read_text().count("listening") == 1, "said on the terminal as well"
+    client.close()
+
+
+@pytest.mark.slow
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "adapters", "version"], cwd=ROOT, capture_output=True, check=True, timeout=30
+    )
+
+    assert done.stdout.startswith(b"version\t")
+
+
+def test_folders_of_logs_are_checked_once_each() -> None:
+    text = "bind: :1\nlog_file: /none/a.log\napplications: [{name: a, directives: x}, {name: b, directives: x}]\n"
+
+    assert [fault.message for fault in check_log_folders(parse_config(text))] == ["there is no folder /none"]
+    assert check_log_folders(parse_config("spoa: {bind: ':1'}\nlog: {dir: /none}\n")) == []
