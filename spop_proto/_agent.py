@@ -36,7 +36,7 @@ _STEPS: tuple[tuple[Step, ...], ...] = tuple(
     tuple(AGENT_RECEIVES[state][received] for received in AgentInput) for state in AgentState
 )
 _SENDS = tuple(AGENT_SENDS[state] for state in AgentState)
-_INPUTS_OF_TYPE = {
+_INPUTS_OF_TYPE: dict[int, tuple[AgentInput, ...]] = {
     FrameType.UNSET: (AgentInput.UNSET_PART, AgentInput.UNSET_LAST, AgentInput.UNSET_ABORT, AgentInput.UNSET_OTHER),
     FrameType.HAPROXY_HELLO: (AgentInput.HELLO, AgentInput.HEALTHCHECK),
     FrameType.HAPROXY_DISCONNECT: (AgentInput.DISCONNECT,),
@@ -100,7 +100,7 @@ class AgentConnection(Connection):
         self._capabilities = frozenset(capabilities)
         self._stall_mitigation = stall_mitigation
         self._strict = strict
-        self._first_types = _types_allowed_first()
+        self._gate = self._refuse_early
         self._in_flight: dict[Pair, None] = {}  # a dict, for it keeps the order of arrival
         self._write_limit = _DEFAULT_BUFFER - 1
         self._ack_limit = 0
@@ -244,16 +244,23 @@ class AgentConnection(Connection):
             if flags & ABRT:
                 return AgentInput.UNSET_ABORT
             return AgentInput.UNSET_LAST if flags & FIN else AgentInput.UNSET_PART
-        if kind in _AGENT_TYPES:
-            return AgentInput.WRONG_DIRECTION
         if kind not in _INPUTS_OF_TYPE:
-            # A strict agent takes it for what it is worst: a frame that cannot come from HAProxy.
-            return AgentInput.WRONG_DIRECTION if self._strict else AgentInput.UNKNOWN
+            return self._classify_other(kind)
         if not flags & FIN:
             return AgentInput.CONTROL_PART
         if stream_id or frame_id:
             return AgentInput.CONTROL_IDS
         return AgentInput.HELLO if kind == FrameType.HAPROXY_HELLO else AgentInput.DISCONNECT
+
+    def _classify_other(self, kind: int) -> AgentInput:
+        # To a strict agent a type that nobody knows is one that HAProxy does not send.
+        return AgentInput.WRONG_DIRECTION if self._strict or kind in _AGENT_TYPES else AgentInput.UNKNOWN
+
+    def _refuse_early(self, kind: int) -> None:
+        """Fail as soon as the type of the first frame is known, if the table has nothing else for it."""
+        steps = [_STEPS[self._state][received] for received in _INPUTS_OF_TYPE.get(kind, (self._classify_other(kind),))]
+        if all(step.effect is Effect.FAIL for step in steps):
+            raise RemoteProtocolError(f"frame type {kind} in state {self._state.name}", steps[0].status)
 
     def _receive_hello(self, frame: bytes, header: Header, events: list[Event]) -> None:
         hello = read_haproxy_hello(decode_items(frame, header.size, self.limits))
@@ -266,7 +273,7 @@ class AgentConnection(Connection):
         else:
             self.agreed = agreed
             self._largest = agreed.max_frame_size
-            self._first_types = b""
+            self._gate = None
             # HAProxy's buffer has at least four bytes more than the frames it takes.
             self._write_limit = agreed.max_frame_size + PREFIX - 1
             self._ack_limit = agreed.max_frame_size - self._stall_mitigation
@@ -396,14 +403,3 @@ class AgentConnection(Connection):
             return super()._time_out(waiting_for)
         self.send(AgentDisconnect())
         return ConnectionClosed(clean=True, received=True, reason=f"idle for {self.limits.idle_timeout} s")
-
-
-def _types_allowed_first() -> bytes:
-    """The frame types that the table allows before HELLO, so that the buffer can refuse others at their fifth byte."""
-    steps = _STEPS[AgentState.WAIT_HELLO]
-    allowed = [
-        kind
-        for kind, inputs in _INPUTS_OF_TYPE.items()
-        if any(steps[received].effect is not Effect.FAIL for received in inputs)
-    ]
-    return bytes(allowed)

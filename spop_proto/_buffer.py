@@ -6,8 +6,13 @@ Refuses a length before anything of that length is stored. Knows no frame's mean
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from spop_proto._errors import RemoteProtocolError, StatusCode, shown
 from spop_proto._frames import PREFIX, SMALLEST_FRAME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _HTTP_WORDS = (b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN", b"DELE", b"PATC", b"PRI ", b"TRAC")
 
@@ -44,16 +49,16 @@ class FrameBuffer:
         self._position = 0
         return True
 
-    def next_frame(self, largest: int, first_types: bytes = b"") -> bytes | None:
+    def next_frame(self, largest: int, gate: Callable[[int], None] | None = None) -> bytes | None:
         """The next whole frame, without its length prefix, or None until more bytes are added.
 
         Args:
             largest: The largest frame allowed now, in bytes, prefix not counted.
-            first_types: If not empty, the only type bytes allowed now; looked at as soon as the byte is there.
+            gate: Called with the type of a frame as soon as that byte is there; it may raise RemoteProtocolError.
 
         Raises:
-            RemoteProtocolError: A length that is too small or too large, or a type that is not allowed. The bytes are
-                dropped: after it, no frame's beginning can be known.
+            RemoteProtocolError: A length that is too small or too large, or the gate's. Then no frame's beginning can be
+                known any more: clear the buffer.
         """
         data, start = self._data, self._position
         body = start + PREFIX
@@ -62,22 +67,16 @@ class FrameBuffer:
             if available:
                 self._wait(PREFIX)
             else:
-                self._data = b""
-                self._position = 0
+                self.clear()
             return None
         length = int.from_bytes(data[start:body], "big")
         if not SMALLEST_FRAME <= length <= largest:
-            self.clear()
             raise _length_error(data[start:body], length, largest)
-        if first_types:
+        if gate is not None:
             if available == PREFIX:
                 self._wait(PREFIX + 1)
                 return None
-            if data[body] not in first_types:
-                self.clear()
-                raise RemoteProtocolError(
-                    f"frame type {data[body]} before HELLO; began with {shown(data[start : body + 36])}"
-                )
+            gate(data[body])
         end = body + length
         if end > len(data):
             self._wait(PREFIX + length)

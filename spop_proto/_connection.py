@@ -14,7 +14,7 @@ from spop_proto._errors import RemoteProtocolError, StatusCode
 from spop_proto._events import ConnectionClosed, ConnectionFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from spop_proto._events import Event
     from spop_proto._limits import Limits
@@ -49,7 +49,7 @@ class Connection(ABC):
         self._buffer = FrameBuffer()
         self._over = False
         self._largest = limits.hello_size
-        self._first_types = b""
+        self._gate: Callable[[int], None] | None = None
         self._outgoing: deque[bytes] = deque()
         self._frames_received = 0
         self._received_anything = False
@@ -82,12 +82,13 @@ class Connection(ABC):
         buffer = self._buffer
         try:
             if buffer.add(data if type(data) is bytes else bytes(data)):
-                while (frame := buffer.next_frame(self._largest, self._first_types)) is not None:
+                while (frame := buffer.next_frame(self._largest, self._gate)) is not None:
                     self._frames_received += 1
                     if not self._receive_frame(frame, events):
                         buffer.clear()  # what follows the last frame is nothing to us
                         break
         except RemoteProtocolError as error:
+            buffer.clear()
             events.append(self._fail(error))
         self._all_received()
         return events

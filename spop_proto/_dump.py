@@ -41,8 +41,8 @@ def dump(stream: bytes, *, largest: int = 1 << 20) -> Iterator[dict[str, Json]]:
 
     Yields:
         For each frame offset, type, flags, stream_id, frame_id, len and its decoded payload (of fragments: with the
-        last one); ``error`` in place of what cannot be decoded. Bytes that are no frame end the stream with ``offset``
-        and ``error``.
+        last one); ``error`` in place of what cannot be decoded; ``remark`` where HAProxy takes it, but should not have
+        got it. Bytes that are no frame end the stream with ``offset`` and ``error``.
     """
     position = 0
     fragments = _Fragments()
@@ -81,8 +81,6 @@ class _Fragments:
         pair = (header.stream_id, header.frame_id)
         if header.type == FrameType.NOTIFY:
             self.pair, self.payload = pair, bytearray(payload)
-        elif pair != self.pair:
-            raise RemoteProtocolError("a fragment of no NOTIFY that is open")
         else:
             self.payload += payload
         if not header.flags & (FIN | ABRT):
@@ -106,10 +104,12 @@ def _dump_payload(frame: bytes, header: Header, fragments: _Fragments) -> dict[s
     if header.type in _WITH_ITEMS:
         return {"items": {key: _plain(value) for key, value in decode_items(frame, header.size, _LIMITS).items()}}
     if header.type == FrameType.ACK:
-        return {"actions": [_dump_action(action) for action in decode_actions(frame, header.size, _LIMITS)]}
+        return _dump_actions(frame, header.size)
     payload = frame[header.size :]
     if header.type not in (FrameType.NOTIFY, FrameType.UNSET):
         return {"payload": payload.hex()}
+    if header.type == FrameType.UNSET and fragments.pair != (header.stream_id, header.frame_id):
+        return {"fragment": len(payload), "remark": "of no NOTIFY that is open"}
     whole = fragments.add(header, payload)
     if whole is None:
         return {"fragment": len(payload)}
@@ -119,6 +119,16 @@ def _dump_payload(frame: bytes, header: Header, fragments: _Fragments) -> dict[s
             {"name": each.name, "args": [[name, _plain(value)] for name, value in each.args]} for each in messages
         ]
     }
+
+
+def _dump_actions(frame: bytes, position: int) -> dict[str, Json]:
+    """What HAProxy would do with an ACK, and in a remark what is wrong with it: HAProxy never says."""
+    actions: list[Json] = [_dump_action(each) for each in decode_actions(frame, position, _LIMITS, as_haproxy=True)]
+    try:
+        decode_actions(frame, position, _LIMITS)
+    except RemoteProtocolError as error:
+        return {"actions": actions, "remark": error.reason}
+    return {"actions": actions}
 
 
 def _dump_action(action: Action) -> Json:
