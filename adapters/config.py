@@ -111,6 +111,7 @@ class Config:
         applications: in order, names unique.
         default_application: for messages that name no application, or one that does not exist; may be None.
         warnings: what is worth a word, but no fault.
+        plugins: whether installed plug-ins (waf_engine.plugins) add to the rule language.
     """
 
     path: str
@@ -120,6 +121,7 @@ class Config:
     applications: tuple[ApplicationConfig, ...]
     default_application: str | None
     warnings: tuple[Diagnostic, ...] = ()
+    plugins: bool = True
 
 
 def find_config() -> Path | None:
@@ -190,6 +192,7 @@ def _read_flat(top: Section) -> Config:
         where=top.faults.span(spoa.node or (1, 1)),
     )
     binds = (_bind(spoa),)
+    plugins = top.boolean("plugins", default=True)
     for section in (log, spoa, top):
         section.finish(strict=False)
     return Config(
@@ -200,6 +203,7 @@ def _read_flat(top: Section) -> Config:
         applications=(application,),
         default_application=application.name,
         warnings=tuple(top.faults.found),
+        plugins=plugins,
     )
 
 
@@ -241,6 +245,7 @@ def _read_list(top: Section) -> Config:
     if not by_name and not faults.errors:
         message = "there are no applications: every message is answered with an error"
         faults.add(top.place("applications"), "no-applications", message, warning=True)
+    plugins = top.boolean("plugins", default=True)
     top.finish(strict=True)
     return Config(
         path=faults.file,
@@ -250,6 +255,7 @@ def _read_list(top: Section) -> Config:
         applications=tuple(by_name.values()),
         default_application=default,
         warnings=tuple(fault for fault in faults.found if fault.severity is Severity.WARNING),
+        plugins=plugins,
     )
 
 

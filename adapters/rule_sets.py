@@ -15,9 +15,12 @@ from adapters.config import EMBEDDED_RULES, ConfigError, load_config
 from waf_engine import WAF, SecLangError
 from waf_engine.diagnostics import Diagnostic, Severity, Span
 from waf_engine.loaders import INLINE
+from waf_engine.plugins import load_plugins
+from waf_engine.waf import default_registries
 
 if TYPE_CHECKING:
     from adapters.config import ApplicationConfig, Config
+    from waf_engine.plugins import Registries
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,10 @@ def load_rule_sets(config: Config) -> dict[str, RuleSet]:
         The rule sets by the names of their applications.
 
     Raises:
-        ConfigError: the rules of at least one application have faults; those of all are in it, each once.
+        ConfigError: the rules of at least one application have faults; those of all are in it, each once. Or a plug-in
+            is broken.
     """
+    registries = rule_language(plugins=config.plugins)
     rule_sets: dict[str, RuleSet] = {}
     compiled: dict[tuple[str, tuple[str, ...]], WAF] = {}
     faults: dict[Diagnostic, None] = {}
@@ -75,7 +80,11 @@ def load_rule_sets(config: Config) -> dict[str, RuleSet]:
         key = (application.directives, names)
         try:
             if key not in compiled:
-                compiled[key] = WAF.from_files(names) if names else WAF.from_directives(application.directives)
+                compiled[key] = (
+                    WAF.from_files(names, registries=registries)
+                    if names
+                    else WAF.from_directives(application.directives, registries=registries)
+                )
         except SecLangError as error:
             faults.update(dict.fromkeys(_placed(fault, application, config.path) for fault in error.diagnostics))
             continue
@@ -85,6 +94,21 @@ def load_rule_sets(config: Config) -> dict[str, RuleSet]:
     if any(fault.severity is Severity.ERROR for fault in faults):
         raise ConfigError(list(faults))
     return rule_sets
+
+
+def rule_language(*, plugins: bool) -> Registries:
+    """The names that rules may use: those of the engine, and those that installed plug-ins add.
+
+    Raises:
+        ConfigError: a plug-in is broken.
+    """
+    registries = default_registries()
+    if not plugins:
+        return registries
+    try:
+        return load_plugins(registries)
+    except SecLangError as error:
+        raise ConfigError(error.diagnostics) from error
 
 
 def _missing_files(application: ApplicationConfig) -> list[Diagnostic]:

@@ -46,6 +46,7 @@ def add_test_command(commands: argparse._SubParsersAction[argparse.ArgumentParse
     )
     which.add_argument("--directives", metavar="TEXT", help="this text; Include in it reads files")
     rules.add_argument("--application", metavar="NAME", help="with -c: this application (default: the default one)")
+    rules.add_argument("--no-plugins", action="store_true", help="without what installed plug-ins add to the language")
     tests = command.add_argument_group("which tests")
     tests.add_argument("--include", type=_pattern, metavar="REGEX", help="only tests with such a name (942100-1)")
     tests.add_argument("--exclude", type=_pattern, metavar="REGEX", help="no tests with such a name")

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from adapters.config import EMBEDDED_RULES, ConfigError, load_config
@@ -18,7 +19,7 @@ from adapters.ftw.model import load_cases
 from adapters.ftw.overrides import load_overrides
 from adapters.ftw.report import junit, to_json
 from adapters.ftw.runner import Result, Runner
-from adapters.rule_sets import load_rule_sets
+from adapters.rule_sets import load_rule_sets, rule_language
 from waf_engine import WAF, SecLangError
 from waf_engine.diagnostics import Severity, render_all
 
@@ -48,6 +49,7 @@ def run_test_command(options: argparse.Namespace) -> int:
     try:
         cases, overrides = _load_tests(options)
         waf = _load_rules(options)
+        waf.log.audit = waf.log.debug = None  # a test leaves no traces in the logs of the site
     except UsageError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -114,10 +116,12 @@ def _load_rules(options: argparse.Namespace) -> WAF:
     try:
         if options.config is not None:
             return _configured(options)
+        registries = rule_language(plugins=not options.no_plugins)
         if options.rules is not None:
-            waf = WAF.from_files(options.rules)
+            waf = WAF.from_files(options.rules, registries=registries)
         else:
-            waf = WAF.from_directives(EMBEDDED_RULES if options.directives is None else options.directives)
+            text = EMBEDDED_RULES if options.directives is None else options.directives
+            waf = WAF.from_directives(text, registries=registries)
     except (SecLangError, ConfigError) as error:
         raise UsageError(str(error)) from error
     _warn(waf.plan.diagnostics)
@@ -131,7 +135,7 @@ def _configured(options: argparse.Namespace) -> WAF:
     if name not in names:
         which = "names no application" if name is None else f"has no application {name!r}"
         raise UsageError(f"{options.config} {which}: --application is one of {', '.join(names) or '(none)'}")
-    rule_set = load_rule_sets(config)[name]
+    rule_set = load_rule_sets(replace(config, plugins=config.plugins and not options.no_plugins))[name]
     _warn([*config.warnings, *rule_set.warnings])
     return rule_set.waf
 
