@@ -248,14 +248,20 @@ class _Connection:
         Raises:
             OSError: the peer is gone, or has read nothing for the time that a frame may take.
         """
+        if not self._agent.is_async:  # nobody else writes here
+            await self._write()
+            return
         async with self._writing:
-            while out := self._connection.data_to_send():
-                try:
-                    sent = self._sock.send(out)
-                except BlockingIOError:
-                    sent = 0
-                while sent < len(out):
-                    with anyio.fail_after(self._connection.limits.frame_timeout):
-                        await anyio.wait_writable(self._sock)
-                    with suppress(BlockingIOError):
-                        sent += self._sock.send(out[sent:])
+            await self._write()
+
+    async def _write(self) -> None:
+        while out := self._connection.data_to_send():
+            try:
+                sent = self._sock.send(out)
+            except BlockingIOError:
+                sent = 0
+            while sent < len(out):
+                with anyio.fail_after(self._connection.limits.frame_timeout):
+                    await anyio.wait_writable(self._sock)
+                with suppress(BlockingIOError):
+                    sent += self._sock.send(out[sent:])

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-import string
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, TypeAlias, cast
@@ -322,9 +321,12 @@ class WafHandler:
             event(self._logger, level, text, app=application, **({"repeated": held} if held else {}))
 
 
+_LETTERS = bytes(65 + number % 26 for number in range(256))
+
+
 def random_id() -> str:
     """An id as coraza-spoa makes it: 16 letters from A to Z."""
-    return "".join(secrets.choice(string.ascii_uppercase) for _ in range(16))
+    return secrets.token_bytes(16).translate(_LETTERS).decode("ascii")
 
 
 def _arguments(message: Message) -> Arguments:
