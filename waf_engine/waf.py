@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,14 @@ from waf_engine.audit import audit_formats, audit_writers
 from waf_engine.audit.log import TransactionLog
 from waf_engine.bodies import body_processors
 from waf_engine.compiler.lower import compile_plan
+from waf_engine.compiler.program import plan_executor
 from waf_engine.compiler.state import Registries
 from waf_engine.directives import directives
 from waf_engine.loaders import load_files, load_text
 from waf_engine.operators import operators
 from waf_engine.persistence import MemoryStore
+from waf_engine.runtime.databases import DatabaseCache, default_folder
+from waf_engine.runtime.lanes import Memory
 from waf_engine.runtime.reference import run_phase
 from waf_engine.runtime.transaction import Transaction
 from waf_engine.transformations import transformations
@@ -30,11 +34,14 @@ if TYPE_CHECKING:
     from waf_engine.persistence import CollectionStore
     from waf_engine.runtime.transaction import Executor, OnMatch
 
-EXECUTORS: dict[str, Executor] = {"plan": run_phase, "reference": run_phase}
-"""How rules are run, by name. Both names are the reference interpreter until there is a faster executor."""
+EXECUTORS = ("plan", "reference")
+"""How rules are run: by programs made in advance, or by the plain interpreter."""
 
 DEFAULT_SCAN_MEMORY = 16 * 1024 * 1024
 """Bytes that an executor may use to remember results across transactions; the reference uses none."""
+
+BACKGROUND_SECONDS = 1.0
+"""How long the constructor waits for databases that are made in the background: those on disk are there by then."""
 
 
 class WAF:
@@ -54,6 +61,8 @@ class WAF:
         *,
         executor: str = "plan",
         scan_memory: int = DEFAULT_SCAN_MEMORY,
+        cache_folder: Path | None = None,
+        background: bool = False,
         on_match: OnMatch | None = None,
         clock: Callable[[], float] = time.time,
         store: CollectionStore | None = None,
@@ -65,13 +74,52 @@ class WAF:
         if scan_memory < 0:
             raise ValueError(f"scan_memory is a number of bytes, got {scan_memory}")
         self.plan = plan
-        self._executor = EXECUTORS[executor]
+        self._executor: Executor = run_phase
         self._registries = registries
         self._on_match = on_match
         self._clock = clock
         self._store = MemoryStore(clock=clock) if store is None else store
         formats, writers = registries.audit_formats, registries.audit_writers
         self.log = TransactionLog(plan.settings, formats, writers, audit_writer, report)
+        self._planning: threading.Thread | None = None
+        if executor == "plan":
+            folder = default_folder() if cache_folder is None else cache_folder
+            memory = Memory(scan_memory) if scan_memory else None
+            if not background:
+                self._make_plan(folder, memory)
+                return
+            # Until its databases are there the plain interpreter runs the rules.
+            self._planning = threading.Thread(target=self._make_plan, args=(folder, memory), name="plan", daemon=True)
+            self._planning.start()
+            self._planning.join(BACKGROUND_SECONDS)
+
+    def _make_plan(self, folder: Path, memory: Memory | None) -> None:
+        self._executor = plan_executor(self.plan, self._blank, DatabaseCache(folder), memory)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the planned executor is at work; at once where it is not made in the background.
+
+        Args:
+            timeout: seconds to wait at most; None for as long as it takes.
+
+        Returns:
+            Whether it is at work (or not wanted).
+        """
+        if self._planning is None:
+            return True
+        self._planning.join(timeout)
+        return not self._planning.is_alive()
+
+    def _blank(self) -> Transaction:
+        """A transaction that nobody hears of."""
+        return Transaction(
+            self.plan,
+            run_phase,
+            transaction_id="plan",
+            clock=self._clock,
+            body_processors=self._registries.body_processors,
+            store=self._store,
+        )
 
     @classmethod
     def from_directives(
@@ -84,8 +132,11 @@ class WAF:
             root: the folder that relative names begin at and that no name may leave.
             settings: values of `Settings` that hold unless a directive sets them.
             options: ``executor`` (``plan``, or ``reference`` for the plain interpreter), ``scan_memory`` (bytes
-                that may be used to remember scans across transactions; 0 for none), ``on_match`` (called with
-                the transaction and each `MatchedRule`), ``clock`` (seconds since 1970), ``store`` (a
+                that may be used to remember scans across transactions; 0 for none), ``cache_folder`` (where compiled
+                databases are kept; None for the user's cache folder), ``background`` (whether to return before
+                databases are compiled: rules run at once, and fast when they are there; see `wait`),
+                ``on_match`` (called with the transaction and each `MatchedRule` that is to be logged),
+                ``clock`` (seconds since 1970), ``store`` (a
                 `CollectionStore` for persistent collections; else each WAF has one of its own in memory),
                 ``registries``, ``audit_writer`` (an `AuditWriter` in the place of the one that SecAuditLog and
                 SecAuditLogType name), ``report`` (called from a log's thread, at most once a minute, with a text about

@@ -5,10 +5,10 @@ To add one: a decorated function in the family file that fits, with a docstring.
 
 from __future__ import annotations
 
-from waf_engine.actions import ctl, data, disruptive, flow, logging, metadata, persistent, sanitise
+from waf_engine.actions import ctl, data, disruptive, flow, logging, metadata, persistent, refused, sanitise
 from waf_engine.actions.registry import Action, ActionKind, actions
 
-FAMILIES = (ctl, data, disruptive, flow, logging, metadata, persistent, sanitise)
+FAMILIES = (ctl, data, disruptive, flow, logging, metadata, persistent, refused, sanitise)
 """The family files; a test compares them with the folder."""
 
 __all__ = ["FAMILIES", "Action", "ActionKind", "actions"]

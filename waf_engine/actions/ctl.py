@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from waf_engine.actions.registry import ActionKind, Value, action
+from waf_engine.compiler.effects import noted
 from waf_engine.diagnostics import ArgumentError
 from waf_engine.settings import EngineMode
 
@@ -224,7 +225,7 @@ def ctl(draft: RuleDraft, value: str, context: ActionContext) -> None:
     if option is None or not equals:
         raise ArgumentError(f"ctl takes OPTION=VALUE with one of {', '.join(OPTIONS)}; got {value!r}")
     try:
-        draft.effects.append(option(argument.strip(), context))
+        draft.effects.append(noted(option(argument.strip(), context)))
     except ArgumentError as error:
         error.offset += len(name) + 1
         raise

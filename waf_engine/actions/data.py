@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from waf_engine.actions.registry import ActionKind, Value, action
+from waf_engine.compiler.effects import noted
 from waf_engine.diagnostics import ArgumentError
 from waf_engine.persistence import COLLECTIONS, integer, reckon
 
@@ -57,7 +58,7 @@ def _remove(member: Macro) -> Effect:
     def remove(tx: Transaction, _rule: CompiledRule) -> None:
         tx.tx.pop(member.expand(tx).lower(), None)
 
-    return remove
+    return noted(remove, member)
 
 
 def _set(member: Macro, content: Macro) -> Effect:
@@ -67,7 +68,7 @@ def _set(member: Macro, content: Macro) -> Effect:
         step = _step(value)
         tx.tx[key] = value if step is None else reckon(tx.tx.get(key, b""), step)
 
-    return assign
+    return noted(assign, member, content)
 
 
 def _remove_persistent(collection: str, member: Macro) -> Effect:
@@ -75,7 +76,7 @@ def _remove_persistent(collection: str, member: Macro) -> Effect:
         if (opened := tx.persistent.get(collection)) is not None:
             tx.store.remove(opened, member.expand(tx).lower())
 
-    return remove
+    return noted(remove)
 
 
 def _set_persistent(collection: str, member: Macro, content: Macro) -> Effect:
@@ -90,7 +91,7 @@ def _set_persistent(collection: str, member: Macro, content: Macro) -> Effect:
         else:
             tx.store.add(opened, key, step)
 
-    return assign
+    return noted(assign)
 
 
 def _step(value: bytes) -> int | None:
@@ -114,4 +115,4 @@ def setenv(draft: RuleDraft, value: str, context: ActionContext) -> None:
     def assign(tx: Transaction, _rule: CompiledRule) -> None:
         tx.env[member.expand(tx)] = text.expand(tx)
 
-    draft.effects.append(assign)
+    draft.effects.append(noted(assign))

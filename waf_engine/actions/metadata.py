@@ -93,6 +93,16 @@ def accuracy(draft: RuleDraft, value: str, _context: ActionContext) -> None:
     draft.accuracy = _integer(value, 1, 9, "accuracy")
 
 
+@action("xmlns", ActionKind.DATA, Value.REQUIRED)
+def xmlns(draft: RuleDraft, value: str, _context: ActionContext) -> None:
+    """``xmlns:soap='http://schemas.xmlsoap.org/soap/envelope/'``: a prefix of the rule's XPath expressions."""
+    prefix, equals, uri = value.partition("=")
+    uri = uri.strip().strip("'\"")
+    if not equals or not prefix.strip().isidentifier() or not uri or "\0" in uri:
+        raise ArgumentError(f"xmlns takes prefix=name space, got {value!r}", hint="xmlns:soap='http://...'")
+    draft.namespaces[prefix.strip()] = uri
+
+
 @action("t", ActionKind.TRANSFORMATION, Value.REQUIRED)
 def t(draft: RuleDraft, value: str, context: ActionContext) -> None:
     """``t:lowercase``: one more transformation; ``t:none`` drops those before it."""

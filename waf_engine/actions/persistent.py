@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from waf_engine.actions.registry import ActionKind, Value, action
+from waf_engine.compiler.effects import noted
 from waf_engine.diagnostics import ArgumentError
 from waf_engine.persistence import COLLECTIONS, integer
 
@@ -55,7 +56,7 @@ def _open(collection: str, key: Macro) -> Effect:
     def opens(tx: Transaction, _rule: CompiledRule) -> None:
         tx.open_collection(collection, key.expand(tx))
 
-    return opens
+    return noted(opens)
 
 
 @action("expirevar", ActionKind.NON_DISRUPTIVE, Value.REQUIRED)
@@ -83,14 +84,4 @@ def _expire(collection: str, member: Macro, seconds: Macro) -> Effect:
         if (opened := tx.persistent.get(collection)) is not None and period is not None and period > 0:
             tx.store.expire(opened, member.expand(tx).lower(), period)
 
-    return expire
-
-
-@action("deprecatevar", ActionKind.NON_DISRUPTIVE, Value.OPTIONAL)
-def deprecatevar(_draft: RuleDraft, _value: str, _context: ActionContext) -> None:
-    """``deprecatevar``: refused, as by Coraza and libmodsecurity; expirevar does what it was used for."""
-    raise ArgumentError(
-        "deprecatevar is an action of ModSecurity 2 that its successors dropped",
-        hint="use expirevar:'session.score=300': the counter starts anew after that time",
-        code="unknown-action",
-    )
+    return noted(expire)

@@ -32,6 +32,7 @@ class RuleDraft:
         chained: whether the next rule is a member of this one's chain.
         members: the chain after this rule, in order.
         in_chain: whether this is such a member.
+        namespaces: prefixes of its XPath expressions (``xmlns``).
     """
 
     span: Span
@@ -52,6 +53,7 @@ class RuleDraft:
     chained: bool = False
     members: list[RuleDraft] = field(default_factory=list)
     in_chain: bool = False
+    namespaces: dict[str, str] = field(default_factory=dict)
     skip: int = 0
     skip_after: str = ""
     marker: str = ""

@@ -20,7 +20,7 @@ from waf_engine.settings import Settings
 from waf_engine.types import encode_argument
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from waf_engine.compiler.plan import Exclusion
@@ -218,7 +218,9 @@ def compile_operator(state: State, ref: OperatorRef) -> Operator | None:
     return Operator(state.registries.operators.canonical(ref.name), ref.argument, ref.negated, test)
 
 
-def _targets(state: State, refs: Iterable[VariableRef]) -> tuple[Target, ...]:
+def _targets(
+    state: State, refs: Iterable[VariableRef], namespaces: Mapping[str, str] | None = None
+) -> tuple[Target, ...]:
     """The targets of a rule; an exclusion acts on the mentions of its variable before it."""
     targets: list[Target] = []
     for ref in refs:
@@ -226,7 +228,7 @@ def _targets(state: State, refs: Iterable[VariableRef]) -> tuple[Target, ...]:
             exclusion = state.exclusion(ref)
             if exclusion is not None:
                 targets = [_without(target, exclusion) for target in targets]
-        elif (target := _target(state, ref)) is not None:
+        elif (target := _target(state, ref, namespaces or {})) is not None:
             targets.append(target)
     return tuple(targets)
 
@@ -237,7 +239,7 @@ def _without(target: Target, exclusion: Exclusion) -> Target:
     return dataclasses.replace(target, exclusions=(*target.exclusions, exclusion))
 
 
-def _target(state: State, ref: VariableRef) -> Target | None:
+def _target(state: State, ref: VariableRef, namespaces: Mapping[str, str]) -> Target | None:
     variable = state.variables.get(ref.name.upper())
     if variable is None:
         hint = state.registries.variables.suggest(ref.name)
@@ -248,11 +250,13 @@ def _target(state: State, ref: VariableRef) -> Target | None:
     if not variable.is_collection:
         state.fault(ref.selector_span, "no-members", f"{variable.name} has one value: nothing can be selected from it")
         return None
-    if variable.select is not None:
-        return Target(variable, selector=ref.selector, count=ref.count)
-    if not ref.is_regex:
-        return Target(variable, key=encode_argument(ref.selector).lower(), count=ref.count)
     try:
+        if variable.select is not None:
+            compile_select = variable.compile_select
+            selector = compile_select(ref.selector, namespaces) if compile_select else ref.selector
+            return Target(variable, selector=selector, count=ref.count)
+        if not ref.is_regex:
+            return Target(variable, key=encode_argument(ref.selector).lower(), count=ref.count)
         return Target(variable, pattern=state.pattern(ref.selector), count=ref.count)
     except ArgumentError as error:
         state.refuse(ref.selector_span, error)
@@ -273,7 +277,7 @@ def _freeze(state: State, draft: RuleDraft, chain: CompiledRule | None) -> Compi
         phase=draft.phase,
         span=draft.span,
         raw=draft.raw,
-        targets=_targets(state, draft.variables),
+        targets=_targets(state, draft.variables, draft.namespaces),
         operator=draft.operator,
         transformations=tuple(draft.transformations),
         multi_match=draft.multi_match,

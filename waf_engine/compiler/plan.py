@@ -7,7 +7,7 @@ positions. The run time reads plans; only the compiler makes them.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -51,6 +51,7 @@ class Variable:
         phase: the first phase in which it has its values.
         volatile: whether it may change while the rules of one phase run.
         select: reads members by a selector of its own language (XPath for XML), where keys do not serve.
+        compile_select: makes that selector of what a rule has: the text and its prefixes; raises `ArgumentError`.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Variable:
     phase: int = 1
     volatile: bool = False
     select: Callable[[Transaction, str], Sequence[Entry]] | None = None
+    compile_select: Callable[[str, Mapping[str, str]], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class Target:
         variable: what is read.
         key: the member, in lower case; None for all.
         pattern: the pattern of members; None when there is none.
-        selector: the selector as written, for variables with a language of their own.
+        selector: for variables with a language of their own: what their `compile_select` made of the selector.
         count: whether the number of members is the value (``&``).
         exclusions: what is left out.
     """

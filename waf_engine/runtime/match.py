@@ -6,7 +6,7 @@ The line is Coraza's, byte for byte (engine.md 1.9), since scripts and go-ftw lo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from waf_engine.bodies.uri import split_uri
 
@@ -68,6 +68,14 @@ class MatchedValue:
     def name(self) -> str:
         """``ARGS:id``: the full name, as MATCHED_VAR_NAME has it."""
         return f"{self.variable}:{to_text(self.key)}" if self.key else self.variable
+
+
+class MatchRecord(NamedTuple):
+    """A match as a transaction keeps it; `MatchedRule` is made of it when somebody asks."""
+
+    rule: CompiledRule
+    matches: tuple[MatchedValue, ...]
+    disruptive: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def run_phase(tx: Transaction, phase: int) -> None:
         if skip:
             skip -= 1
             continue
-        if _allowed(tx, phase):
+        if is_allowed(tx, phase):
             break
         if rule.marker:
             continue
@@ -50,7 +50,7 @@ def run_phase(tx: Transaction, phase: int) -> None:
         tx.allow = None
 
 
-def _allowed(tx: Transaction, phase: int) -> bool:
+def is_allowed(tx: Transaction, phase: int) -> bool:
     """Whether an `allow` ends this phase here."""
     if tx.allow is Allow.REQUEST:
         return phase <= Phase.REQUEST_BODY

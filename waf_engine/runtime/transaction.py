@@ -18,12 +18,12 @@ from waf_engine.compiler.plan import Allow, Disruption, Exclusion, Phase
 from waf_engine.persistence import CollectionKey
 from waf_engine.runtime.body import attach_request, attach_response
 from waf_engine.runtime.exchange import Connection, Request, Response
-from waf_engine.runtime.match import Interruption, MatchedRule, MatchedValue, to_text
+from waf_engine.runtime.match import Interruption, MatchedRule, MatchedValue, MatchRecord, to_text
 from waf_engine.settings import EngineMode, LimitAction
 from waf_engine.types import encode_argument
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from waf_engine.audit.log import TransactionLog
     from waf_engine.audit.sanitiser import Sanitiser
@@ -65,7 +65,8 @@ class Transaction:
         self.started = clock()
         self.interruption: Interruption | None = None
         self.detected_interruption: Interruption | None = None
-        self.matched_rules: list[MatchedRule] = []
+        self.records: list[MatchRecord] = []
+        self._matched_rules: list[MatchedRule] = []
         self.body_processors = body_processors
         self.store = store
         self._executor = executor
@@ -104,6 +105,11 @@ class Transaction:
         self.allow: Allow | None = None
         self.matched_var: tuple[str, bytes] | None = None
         self.matched_vars: list[Entry] = []
+
+        # What the planned executor remembers between phases (planned.py).
+        self.clean = True
+        self.clean_phases: tuple[int, ...] = ()
+        self.candidates: set[int] | None = None
 
     # -- feeding ---------------------------------------------------------------------------------
 
@@ -293,26 +299,47 @@ class Transaction:
             self.detected_interruption = self.detected_interruption or interruption
 
     def report(self, rule: CompiledRule, matches: Sequence[MatchedValue]) -> None:
-        """Record that a rule matched, and tell whoever listens."""
+        """Record that a rule matched, and tell whoever listens, if it is to be logged."""
         action = rule.disruption.action if rule.disruption else ""
-        matched = MatchedRule(
+        disruptive = self.engine is EngineMode.ON and action not in ("", "pass")
+        record = MatchRecord(rule, tuple(matches), disruptive)
+        self.records.append(record)
+        if self.sanitiser is not None:
+            self.sanitiser.note(record.matches)
+        if rule.severity is not None and rule.severity < self.highest_severity:
+            self.highest_severity = rule.severity
+        if rule.log and self._on_match is not None:
+            self._on_match(self, self._told(record))
+
+    def record(self, matches: Iterable[tuple[CompiledRule, tuple[MatchedValue, ...]]]) -> None:
+        """Record rules that were evaluated in advance; none of them is logged or disruptive."""
+        for rule, values in matches:
+            self.records.append(MatchRecord(rule, values, disruptive=False))
+            if rule.severity is not None and rule.severity < self.highest_severity:
+                self.highest_severity = rule.severity
+
+    @property
+    def matched_rules(self) -> list[MatchedRule]:
+        """All rules that matched so far, in order, those that are not logged too."""
+        known = self._matched_rules
+        for record in self.records[len(known) :]:
+            known.append(self._told(record))
+        return known
+
+    def _told(self, record: MatchRecord) -> MatchedRule:
+        """A match as the outside is told of it."""
+        rule = record.rule
+        return MatchedRule(
             rule=rule,
-            matches=tuple(matches),
-            disruptive=self.engine is EngineMode.ON and action not in ("", "pass"),
-            action=action,
+            matches=record.matches,
+            disruptive=record.disruptive,
+            action=rule.disruption.action if rule.disruption else "",
             client=to_text(self.connection.client_ip),
             server=to_text(self.connection.server_ip),
             uri=to_text(self.request.uri),
             unique_id=self.id,
             sanitiser=self.sanitiser,
         )
-        if self.sanitiser is not None:
-            self.sanitiser.note(matched.matches)
-        self.matched_rules.append(matched)
-        if rule.severity is not None:
-            self.highest_severity = min(self.highest_severity, rule.severity)
-        if self._on_match is not None:
-            self._on_match(self, matched)
 
 
 def _bytes(text: str | bytes) -> bytes:

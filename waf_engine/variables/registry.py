@@ -13,7 +13,7 @@ from waf_engine.compiler.plan import Variable
 from waf_engine.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from waf_engine.runtime.transaction import Transaction
     from waf_engine.types import Entry
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Scalar = Callable[[Transaction], bytes | None]
     Collection = Callable[[Transaction], Sequence[Entry]]
     Select = Callable[[Transaction, str], Sequence[Entry]]
+    CompileSelect = Callable[[str, Mapping[str, str]], str]
 
 variables: Registry[Variable] = Registry("variable")
 
@@ -46,7 +47,12 @@ def scalar(name: str, *, phase: int = 1, volatile: bool = False) -> Callable[[Sc
 
 
 def collection(
-    name: str, *aliases: str, phase: int = 1, volatile: bool = False, select: Select | None = None
+    name: str,
+    *aliases: str,
+    phase: int = 1,
+    volatile: bool = False,
+    select: Select | None = None,
+    compile_select: CompileSelect | None = None,
 ) -> Callable[[Collection], Collection]:
     """Register a variable with members.
 
@@ -56,12 +62,20 @@ def collection(
         phase: the first phase in which it has all its members.
         volatile: whether it may change while the rules of one phase run.
         select: reads members by a selector that is not a key (XPath).
+        compile_select: makes that selector of what a rule has, when it is loaded (see `Variable`).
     """
 
     def register(function: Collection) -> Collection:
-        variables.add(
-            Variable(name, function, is_collection=True, phase=phase, volatile=volatile, select=select), name, *aliases
+        variable = Variable(
+            name,
+            function,
+            is_collection=True,
+            phase=phase,
+            volatile=volatile,
+            select=select,
+            compile_select=compile_select,
         )
+        variables.add(variable, name, *aliases)
         return function
 
     return register

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from waf_engine.bodies.multipart import FLAGS
+from waf_engine.bodies.xml import attribute_values, text_values, xpath
 from waf_engine.variables.registry import collection, flag, scalar
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def full_request(tx: Transaction) -> bytes:
 @scalar("FULL_REQUEST_LENGTH", phase=2)
 def full_request_length(tx: Transaction) -> bytes:
     """Bytes of FULL_REQUEST."""
-    return b"%d" % len(full_request(tx))
+    return b"%d" % len(full_request(tx) or b"")
 
 
 @scalar("INBOUND_DATA_ERROR", phase=2)
@@ -148,8 +149,6 @@ def _select_xml(tx: Transaction, selector: str) -> Sequence[Entry]:
     tree = tx.request.xml
     if tree is None:
         return ()
-    from waf_engine.bodies.xml import attribute_values, text_values, xpath  # noqa: PLC0415
-
     if selector == ALL_TEXT:
         values = text_values(tree)
     elif selector == ALL_ATTRIBUTES:

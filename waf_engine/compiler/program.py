@@ -1,0 +1,237 @@
+"""The planner: makes the programs of the planned executor from a plan.
+
+Three passes, each of which may be left out without changing any outcome (`Passes`; tests run all
+combinations against the reference interpreter):
+
+- *static*: rules on TX alone are computed in advance (`static.py`); what they skip is not even scanned;
+- *lanes*: rules whose operator a scan can speak for are left to lanes (`runtime/lanes.py`);
+- *prechecks*: what is left is asked by a cheap function first whether it can match at all (`prechecks.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from waf_engine.compiler.lane_maker import LaneMaker
+from waf_engine.compiler.plan import PHASES, CompiledRule, Plan
+from waf_engine.compiler.prechecks import precheck_of
+from waf_engine.compiler.static import all_keys, footprint
+from waf_engine.runtime.planned import Block, PhaseProgram, PlannedExecutor
+from waf_engine.runtime.reference import evaluate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from waf_engine.compiler.static import Footprint
+    from waf_engine.runtime.databases import DatabaseCache
+    from waf_engine.runtime.lanes import Memory
+    from waf_engine.runtime.planned import Precheck
+    from waf_engine.runtime.transaction import Transaction
+
+HISTORIES: Final[tuple[tuple[int, ...], ...]] = (
+    (1,),
+    (1, 2),
+    (1, 2, 3),
+    (1, 2, 3, 4),
+    (1, 2, 3, 4, 5),
+    (1, 2, 3, 5),
+    (1, 2, 5),
+)
+"""The orders of phases that have a program of their own: a whole exchange, one without a response, or without its
+body. Any other order is run without blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """Which passes the planner makes."""
+
+    static: bool = True
+    lanes: bool = True
+    prechecks: bool = True
+
+
+def plan_executor(
+    plan: Plan,
+    blank: Callable[[], Transaction],
+    cache: DatabaseCache,
+    memory: Memory | None,
+    passes: Passes = Passes(),
+) -> PlannedExecutor:
+    """Make the executor of a plan.
+
+    Args:
+        plan: the compiled rules.
+        blank: makes an empty transaction of the plan, on which rules on TX alone are run once.
+        cache: where databases come from.
+        memory: where lanes remember; None for nowhere.
+        passes: which passes to make.
+    """
+    walks = _Statics(plan, blank) if passes.static else None
+    phases = {phase: _Phase(plan, phase, passes) for phase in PHASES}
+    reachable = {phase: set(range(len(phases[phase].rules))) for phase in PHASES}
+    walked: dict[tuple[int, ...], _Walked] = {}
+    if walks is not None:
+        for history in HISTORIES:
+            walked[history] = walks.walk(history, walked.get(history[:-1]))
+        for phase in PHASES:
+            reachable[phase] = set(walked[PHASES[:phase]].reachable)
+    maker = LaneMaker(plan, cache, memory)
+    if passes.lanes:
+        for phase in PHASES:
+            maker.add_phase(phase, phases[phase].rules, reachable[phase])
+    maker.finish()
+    programs: dict[tuple[int, ...], PhaseProgram] = {}
+    for history, walk in walked.items():
+        programs[history] = phases[history[-1]].program(maker, walk)
+    for phase in PHASES:
+        programs.setdefault((phase,), phases[phase].program(maker, None))
+    return PlannedExecutor(programs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Walked:
+    """One phase, walked with no rule on the request matching.
+
+    Attributes:
+        end: the transaction afterwards.
+        blocks: by position of their first rule.
+        reachable: positions that were not skipped and are in no block.
+        taints: those of them that, when they match, may change what blocks read.
+        taints_unfinished: those that may do so when they match but not the whole of their chain.
+        static_ids: ids of the rules in blocks.
+    """
+
+    end: Transaction
+    blocks: dict[int, Block]
+    reachable: tuple[int, ...]
+    taints: frozenset[int]
+    taints_unfinished: frozenset[int]
+    static_ids: frozenset[int]
+
+
+class _Phase:
+    """What is the same for all programs of one phase."""
+
+    def __init__(self, plan: Plan, phase: int, passes: Passes) -> None:
+        self.number = phase
+        self.rules = plan.phases[phase]
+        self.landing = {i: _landing(self.rules, i) for i, rule in enumerate(self.rules) if rule.skip_after}
+        self.prechecks: dict[int, Precheck] = {}
+        if passes.prechecks:
+            for position, rule in enumerate(self.rules):
+                if not rule.marker and (precheck := precheck_of(rule)) is not None:
+                    self.prechecks[position] = precheck
+
+    def program(self, maker: LaneMaker, walked: _Walked | None) -> PhaseProgram:
+        """The program for one history; for none (not walked) it has no clean way."""
+        laned = maker.laned(self.number)
+        full = tuple(i for i, rule in enumerate(self.rules) if not rule.marker and i not in laned)
+        prechecks = {i: check for i, check in self.prechecks.items() if i not in laned}
+        if walked is None:
+            return PhaseProgram(
+                rules=self.rules,
+                clean=full,
+                blocks={},
+                full=full,
+                sources=maker.sources(self.number),
+                reachable=frozenset(range(len(self.rules))),
+                taints=frozenset(),
+                taints_unfinished=frozenset(),
+                prechecks=prechecks,
+                landing=self.landing,
+            )
+        clean = sorted({*(i for i in walked.reachable if i not in laned), *walked.blocks})
+        return PhaseProgram(
+            rules=self.rules,
+            clean=tuple(clean),
+            blocks=walked.blocks,
+            full=full,
+            sources=maker.sources(self.number),
+            reachable=frozenset(walked.reachable),
+            taints=walked.taints,
+            taints_unfinished=walked.taints_unfinished,
+            prechecks=prechecks,
+            landing=self.landing,
+            static_ids=walked.static_ids,
+        )
+
+
+def _landing(rules: Sequence[CompiledRule], position: int) -> int:
+    """The position behind the marker that a rule's skipAfter names; the end of the phase where there is none."""
+    label = rules[position].skip_after
+    for index in range(position + 1, len(rules)):
+        if rules[index].marker == label:
+            return index + 1
+    return len(rules)
+
+
+class _Statics:
+    """Walks phases on an empty transaction."""
+
+    def __init__(self, plan: Plan, blank: Callable[[], Transaction]) -> None:
+        self.plan = plan
+        self.blank = blank
+        self.footprints: dict[int, Footprint] = {id(r): footprint(plan, r) for r in plan.rules if not r.marker}
+        self.keys = all_keys(self.footprints.values())
+
+    def walk(self, history: tuple[int, ...], before: _Walked | None) -> _Walked:
+        """Walk the last phase of a history, on from where the one before ended."""
+        tx = self.blank()
+        if before is not None:
+            tx.tx.update(before.end.tx)
+            tx.matched_var, tx.highest_severity = before.end.matched_var, before.end.highest_severity
+        rules = self.plan.phases[history[-1]]
+        blocks: dict[int, Block] = {}
+        reachable: list[int] = []
+        static_ids: set[int] = set()
+        position = 0
+        while position < len(rules):
+            rule = rules[position]
+            if rule.marker:
+                position += 1
+            elif self._is_static(rule):
+                first = position
+                position = self._block(tx, rules, position, blocks)
+                static_ids.update(r.id for r in rules[first:position] if r.id)
+            else:
+                reachable.append(position)
+                position += 1
+        taints = frozenset(i for i in reachable if self.footprints[id(rules[i])].touches(self.keys))
+        unfinished = frozenset(
+            i
+            for i in reachable
+            if rules[i].chain and footprint(self.plan, rules[i], unfinished=True).touches(self.keys)
+        )
+        return _Walked(tx, blocks, tuple(reachable), taints, unfinished, frozenset(static_ids))
+
+    def _is_static(self, rule: CompiledRule) -> bool:
+        return self.footprints[id(rule)].only_tx and not rule.log
+
+    def _block(self, tx: Transaction, rules: Sequence[CompiledRule], position: int, blocks: dict[int, Block]) -> int:
+        """Run the static rules from a position on; add their block; the position behind them."""
+        first, before = position, dict(tx.tx)
+        tx.records.clear()
+        tx.matched_var = None
+        while position < len(rules):
+            rule = rules[position]
+            if rule.marker:
+                position += 1
+                continue
+            if not self._is_static(rule):
+                break
+            tx.matched_vars = []
+            matched = evaluate(tx, rule)
+            if matched and rule.skip_after:
+                position = _landing(rules, position)
+            elif matched and rule.skip:
+                position += 1 + rule.skip
+            else:
+                position += 1
+        blocks[first] = Block(
+            changes={key: value for key, value in tx.tx.items() if before.get(key) != value},
+            removed=tuple(key for key in before if key not in tx.tx),
+            matches=tuple((record.rule, record.matches) for record in tx.records),
+            matched_var=tx.matched_var,
+        )
+        return position

@@ -1,0 +1,152 @@
+"""Rules that depend on TX alone: which they are, and what they come to when nothing else has matched.
+
+Most rules of CRS that always run read only TX: defaults of settings, paranoia gates, comparisons of scores. As
+long as no rule that looks at the request has written to TX, their outcome is the same for every request. It
+is computed here once, with the reference interpreter on an empty transaction, and kept as blocks that a
+transaction applies; the moment a rule writes what they read, the executor evaluates them one by one instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from waf_engine.compiler.effects import note_of
+from waf_engine.runtime.macros import CompiledMacro, Reference, compile_macro
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from waf_engine.compiler.plan import CompiledRule, Plan
+    from waf_engine.types import Macro
+
+PURE: Final = frozenset(
+    {"beginsWith", "contains", "containsWord", "endsWith", "eq", "ge", "gt", "le", "lt", "noMatch", "pm", "rx", "streq"}
+    | {"strmatch", "unconditionalMatch", "within"}
+)
+"""Operators that look at nothing but the value, their argument and its macros, and change nothing."""
+
+SIDE_EFFECT_FREE: Final = PURE | {
+    *("detectSQLi", "detectXSS", "ipMatch", "ipMatchFromFile", "ipMatchFromDataset", "pmFromFile", "pmFromDataset"),
+    *("rxGlobal", "validateByteRange", "validateUrlEncoding", "validateUtf8Encoding", "validateSchema", "validateDTD"),
+    *("validateNid", "verifyCC", "verifySSN", "verifyCPF", "verifySVNR"),
+}
+"""Operators that change nothing in the transaction but TX:0 to TX:9 (with ``capture``)."""
+
+OWN_WORDS: Final = frozenset({"MATCHED_VAR", "MATCHED_VAR_NAME"})
+"""What a message may name beside TX: for a rule on TX these are members of TX."""
+
+CAPTURES: Final = tuple(b"%d" % i for i in range(10))
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a rule and its chain read and write of TX.
+
+    Attributes:
+        reads: members, in lower case; meaningful only where `only_tx` is true.
+        writes: members, in lower case.
+        prefixes: beginnings of members whose names are made at run time.
+        opaque: whether an effect may change anything.
+        only_tx: whether the rule's outcome depends on nothing but the members that it reads.
+    """
+
+    reads: frozenset[bytes]
+    writes: frozenset[bytes]
+    prefixes: tuple[bytes, ...]
+    opaque: bool
+    only_tx: bool
+
+    def touches(self, keys: frozenset[bytes]) -> bool:
+        """Whether it may write one of some members."""
+        if self.opaque or not self.writes.isdisjoint(keys):
+            return True
+        return any(key.startswith(prefix) for prefix in self.prefixes for key in keys)
+
+
+def footprint(plan: Plan, rule: CompiledRule, *, unfinished: bool = False) -> Footprint:
+    """The footprint of a rule and its chain.
+
+    Args:
+        plan: the rules.
+        rule: the rule.
+        unfinished: leave out the last member of the chain: what is done when the chain does not match to its end.
+    """
+    reads: set[bytes] = set()
+    writes: set[bytes] = set()
+    prefixes: list[bytes] = []
+    opaque, only_tx = False, rule.disruption is None or rule.disruption.action == "pass"
+    for member in list(members(rule))[: -1 if unfinished else None]:
+        if member.capture:
+            writes.update(CAPTURES)
+        if member.operator is not None and member.operator.name not in SIDE_EFFECT_FREE:
+            opaque = True
+        for effect in member.effects:
+            note = note_of(effect)
+            if note is None:
+                opaque, only_tx = True, False
+                continue
+            if note.writes is None:  # it changes something else than TX: not to be done in advance
+                only_tx = False
+                continue
+            _add_write(note.writes, writes, prefixes, reads)
+            for text in (note.writes, *note.reads):
+                only_tx = _within_tx(text, reads) and only_tx
+        only_tx = _reads_only_tx(plan, member, reads) and only_tx
+    return Footprint(frozenset(reads), frozenset(writes), tuple(prefixes), opaque, only_tx)
+
+
+def members(rule: CompiledRule) -> Iterator[CompiledRule]:
+    """The rule and the members of its chain."""
+    member: CompiledRule | None = rule
+    while member is not None:
+        yield member
+        member = member.chain
+
+
+def _add_write(macro: Macro, writes: set[bytes], prefixes: list[bytes], reads: set[bytes]) -> None:
+    if macro.literal is not None:
+        key = macro.literal.lower()
+        writes.add(key)
+        reads.add(key)  # a counter reads what it adds to
+        return
+    first = macro.parts[0] if isinstance(macro, CompiledMacro) else b""
+    prefixes.append(first.lower() if isinstance(first, bytes) else b"")
+
+
+def _within_tx(macro: Macro | None, reads: set[bytes], words: frozenset[str] = frozenset()) -> bool:
+    """Whether a text names only members of TX (and some words); its members are added to what is read."""
+    if macro is None or macro.literal is not None:
+        return True
+    if not isinstance(macro, CompiledMacro):
+        return False
+    for part in macro.parts:
+        if not isinstance(part, Reference) or part.variable.name in words:
+            continue
+        if part.variable.name != "TX" or part.key is None:
+            return False
+        reads.add(part.key)
+    return True
+
+
+def _reads_only_tx(plan: Plan, rule: CompiledRule, reads: set[bytes]) -> bool:
+    if not _within_tx(rule.msg, reads, OWN_WORDS) or not _within_tx(rule.logdata, reads, OWN_WORDS):
+        return False
+    if rule.operator is None:
+        return True
+    if rule.operator.name not in PURE:
+        return False
+    for target in rule.targets:
+        if target.variable.name != "TX" or target.key is None or target.exclusions:
+            return False
+        reads.add(target.key)
+    return _within_tx(compile_macro(rule.operator.argument, plan.variables), reads) if _has_macro(rule) else True
+
+
+def _has_macro(rule: CompiledRule) -> bool:
+    return rule.operator is not None and "%{" in rule.operator.argument and rule.operator.name != "rx"
+
+
+def all_keys(footprints: Iterable[Footprint]) -> frozenset[bytes]:
+    """All members that rules on TX alone read."""
+    return frozenset().union(*(f.reads for f in footprints if f.only_tx))

@@ -1,0 +1,193 @@
+"""The planned executor: visits only the rules that can match, with the outcome of the reference interpreter.
+
+For each phase there is a program (made by `compiler/program.py`). The values that rules look at go to lanes first,
+which name candidates; then candidates, and the rules that no scan can speak for, are evaluated in the order of
+the files by the reference interpreter's own `evaluate`. Rules that depend on TX alone come as blocks, computed in
+advance, as long as nothing in this transaction has touched what they read ("clean"); after that they are
+evaluated like all others.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from waf_engine.compiler.plan import Allow, Phase
+from waf_engine.runtime.reference import evaluate, is_allowed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from waf_engine.compiler.plan import CompiledRule
+    from waf_engine.runtime.lanes import Source
+    from waf_engine.runtime.match import MatchedValue
+    from waf_engine.runtime.transaction import Transaction
+
+    Precheck = Callable[[Transaction], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Consecutive rules on TX alone, and what they come to.
+
+    Attributes:
+        changes: members of TX that they set.
+        removed: members of TX that they remove.
+        matches: the rules of them that match, with what they match on.
+        matched_var: what MATCHED_VAR and MATCHED_VAR_NAME are after them; None: as before.
+    """
+
+    changes: Mapping[bytes, bytes]
+    removed: tuple[bytes, ...]
+    matches: tuple[tuple[CompiledRule, tuple[MatchedValue, ...]], ...]
+    matched_var: tuple[str, bytes] | None
+
+    def apply(self, tx: Transaction) -> None:
+        """Do to a transaction what the rules would do."""
+        tx.tx.update(self.changes)
+        for key in self.removed:
+            tx.tx.pop(key, None)
+        if self.matched_var is not None:
+            tx.matched_var = self.matched_var
+        tx.record(self.matches)
+
+
+@dataclass(frozen=True)
+class PhaseProgram:
+    """What is to be done in one phase.
+
+    Attributes:
+        rules: the rules and markers of the phase; positions are indexes into it.
+        clean: positions to be visited while the transaction is clean, in order; those of blocks are their keys.
+        blocks: blocks by position.
+        full: positions to be visited otherwise: all rules that no lane speaks for.
+        sources: the variables whose values are scanned.
+        reachable: positions that candidates may have while the transaction is clean.
+        taints: positions of rules that may write what blocks read when they match.
+        taints_unfinished: positions of those that may do so when only the beginning of their chain matches.
+        prechecks: for some positions a function that says False when the rule cannot match.
+        landing: for each position with a skipAfter, where it leads.
+        static_ids: ids of the rules in blocks.
+    """
+
+    rules: Sequence[CompiledRule]
+    clean: tuple[int, ...]
+    blocks: Mapping[int, Block]
+    full: tuple[int, ...]
+    sources: tuple[Source, ...]
+    reachable: frozenset[int]
+    taints: frozenset[int]
+    taints_unfinished: frozenset[int]
+    prechecks: Mapping[int, Precheck]
+    landing: Mapping[int, int]
+    static_ids: frozenset[int] = field(default_factory=frozenset)
+
+
+class PlannedExecutor:
+    """Runs phases by their programs.
+
+    Args:
+        programs: by the phases that ran before in this transaction, while it was clean, and the phase to run.
+    """
+
+    def __init__(self, programs: Mapping[tuple[int, ...], PhaseProgram]) -> None:
+        self._programs = programs
+
+    def __call__(self, tx: Transaction, phase: int) -> None:
+        """Run one phase."""
+        history = (*tx.clean_phases, phase)
+        program = self._programs.get(history)
+        if tx.clean and program is not None:
+            tx.clean_phases = history
+            position = _run_clean(tx, program, phase)
+        else:
+            tx.clean, position = False, 0
+            program = program or self._programs[phase,]
+        if position is not None:
+            _run_full(tx, program, phase, position)
+        if tx.allow is Allow.PHASE or (tx.allow is Allow.REQUEST and phase == Phase.REQUEST_BODY):
+            tx.allow = None
+
+
+def _candidates(tx: Transaction, program: PhaseProgram) -> set[int]:
+    found: set[int] = set()
+    for source in program.sources:
+        source.collect(tx, found)
+    return found
+
+
+def _run_clean(tx: Transaction, program: PhaseProgram, phase: int) -> int | None:
+    """Run until the end, or until the transaction is no longer clean: then the position to go on from."""
+    found = _candidates(tx, program)
+    order = sorted({*program.clean, *(found & program.reachable)}) if found else program.clean
+    rules, blocks, prechecks = program.rules, program.blocks, program.prechecks
+    for position in order:
+        block = blocks.get(position)
+        if block is not None:
+            block.apply(tx)
+            continue
+        precheck = prechecks.get(position)
+        if precheck is not None and not precheck(tx):
+            continue
+        rule = rules[position]
+        if tx.removed_ids and rule.id in tx.removed_ids:
+            continue
+        tx.matched_vars = []
+        matched = evaluate(tx, rule)
+        if not matched and not tx.matched_vars:
+            continue
+        if matched and (tx.interruption is not None or tx.allow is not None or rule.skip or rule.skip_after):
+            tx.clean = False
+            tx.candidates = found
+            return _next(tx, program, position, rule, phase)
+        taints = program.taints if matched else program.taints_unfinished
+        if position in taints or (tx.removed_ids and not tx.removed_ids.isdisjoint(program.static_ids)):
+            tx.clean = False
+            tx.candidates = found
+            return position + 1
+    return None
+
+
+def _next(tx: Transaction, program: PhaseProgram, position: int, rule: CompiledRule, phase: int) -> int | None:
+    """Where to go on after a rule that matched; None for the end of the phase."""
+    if tx.interruption is not None and phase != Phase.LOGGING:
+        return None
+    if is_allowed(tx, phase):
+        return None
+    if rule.skip_after:
+        return program.landing[position]
+    position += 1
+    skip = rule.skip
+    while skip and position < len(program.rules):
+        if not (program.rules[position].id and program.rules[position].id in tx.removed_ids):
+            skip -= 1
+        position += 1
+    return position
+
+
+def _run_full(tx: Transaction, program: PhaseProgram, phase: int, start: int) -> None:
+    """Run the phase from a position on, every rule for itself."""
+    if start == 0 or tx.candidates is None:
+        tx.candidates = _candidates(tx, program)
+    found, tx.candidates = tx.candidates, None
+    order = sorted({*program.full, *found})
+    if is_allowed(tx, phase) or (tx.interruption is not None and phase != Phase.LOGGING):
+        return
+    rules, prechecks = program.rules, program.prechecks
+    for index in range(bisect_left(order, start), len(order)):
+        position = order[index]
+        if position < start:
+            continue
+        precheck = prechecks.get(position)
+        if precheck is not None and not precheck(tx):
+            continue
+        rule = rules[position]
+        if tx.removed_ids and rule.id in tx.removed_ids:
+            continue
+        tx.matched_vars = []
+        if evaluate(tx, rule):
+            following = _next(tx, program, position, rule, phase)
+            if following is None:
+                return
+            start = following

@@ -1,0 +1,73 @@
+"""Patterns as a scanner takes them, and what has to be said otherwise to Hyperscan than to RE2."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+SPACES: Final = rb"\t\n\f\r "
+"""RE2's ``\\s``. Hyperscan's has the vertical tab too, so the class is written out for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanPattern:
+    """One pattern.
+
+    Attributes:
+        expression: in RE2's syntax, dotall and multiline.
+        caseless: whether ASCII case is ignored (beside flags in the expression).
+    """
+
+    expression: bytes
+    caseless: bool = False
+
+    @classmethod
+    def literal(cls, text: bytes, *, caseless: bool = False) -> ScanPattern:
+        """The pattern of a fixed text."""
+        return cls(re.escape(text), caseless)
+
+
+def is_scannable(expression: bytes) -> bool:
+    """Whether Hyperscan, given `for_hyperscan` of a pattern, finds all that RE2 finds.
+
+    They differ on the case of letters beyond ASCII, which RE2 folds as Latin-1.
+    """
+    if any(byte >= 0x80 for byte in expression) or re.search(rb"\\x\{?[89a-fA-F]|\\[pPCX]", expression):
+        return False
+    return for_hyperscan(expression) is not None
+
+
+def for_hyperscan(expression: bytes) -> bytes | None:
+    r"""A pattern with RE2's white space written out; None where that cannot be said (``[\S...]``).
+
+    Args:
+        expression: in RE2's syntax.
+    """
+    out: list[bytes] = []
+    in_class = False
+    position = 0
+    while position < len(expression):
+        piece = expression[position : position + (2 if expression[position : position + 1] == b"\\" else 1)]
+        position += len(piece)
+        if piece == b"\\Q":
+            return None
+        if piece == b"\\s":
+            piece = SPACES if in_class else b"[" + SPACES + b"]"
+        elif piece == b"\\S":
+            if in_class:
+                return None
+            piece = b"[^" + SPACES + b"]"
+        elif piece == b"[" and not in_class:
+            in_class = True
+            # A bracket that closes nothing: the first member of a class.
+            if (first := re.match(rb"\^?\]", expression[position:])) is not None:
+                piece += first[0]
+                position += len(first[0])
+        elif piece == b"[" and (named := re.match(rb":\^?\w+:\]", expression[position:])) is not None:
+            piece += named[0]
+            position += len(named[0])
+        elif piece == b"]":
+            in_class = False
+        out.append(piece)
+    return b"".join(out)
