@@ -479,6 +479,24 @@ class Conformance:
         assert client.rest() == [AgentDisconnect()]
         running.join()
 
+    def test_stopping_inside_a_frame_waits_for_its_rest(self, start: Callable[..., Running]) -> None:
+        running = start()
+        client = running.client()
+        client.hello()
+        data = client.bytes_of(notify(1), notify(3))
+        client.sock.sendall(data[:-5])
+        assert set(client.answers(1)) == {1}
+        running.stop()
+        for _ in range(int(WAIT / 0.02)):  # the stop is seen once nobody accepts any more
+            try:
+                socket.create_connection(running.address, 0.02).close()
+            except OSError:
+                break
+        client.sock.sendall(data[-5:])
+
+        assert set(client.answers(1)) == {3}
+        assert client.rest() == [AgentDisconnect()]
+
     def test_a_unix_socket(self, start: Callable[..., Running], tmp_path: Path) -> None:
         path = tmp_path / "agent.sock"
         running = start(bind=UnixBind(str(path)))

@@ -181,6 +181,29 @@ def test_a_response_whose_request_was_evicted_is_a_504_at_once(stand: Stand) -> 
     assert "evicted" in stand.log()
 
 
+def test_many_clients_at_once_all_get_their_own_verdict(stand: Stand) -> None:
+    """HAProxy opens a connection for each concurrent request, and the responses come back over any of them."""
+    stand.start_agent()
+    stand.start_haproxy()
+    wrong: list[tuple[str, int]] = []
+
+    def client(number: int) -> None:
+        for turn in range(20):
+            target, wanted = (("/?q=hello", 200), ("/?q=attack", 403), ("/leak", 502))[(number + turn) % 3]
+            status = fetch(stand.port, target).status
+            if status != wanted:
+                wrong.append((target, status))
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(10)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(30)
+
+    assert wrong == []
+    assert "no verdict" not in stand.log()
+
+
 def test_a_handler_that_raises_is_a_504_at_once(stand: Stand, caplog: pytest.LogCaptureFixture) -> None:
     def broken(_: object) -> list[object]:
         raise RuntimeError("boom")
