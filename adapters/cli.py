@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from adapters.config import USUAL_PLACES, ConfigError, find_config
+from adapters.ftw.arguments import add_test_command
 from adapters.logs import event, stderr_logger
 from adapters.service import VERSION, Service, check_log_folders
 from adapters.sockets import ListenError
-from adapters.test_command import add_test_command
 from waf_engine.diagnostics import render_all
 
 if TYPE_CHECKING:

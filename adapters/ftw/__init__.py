@@ -4,12 +4,6 @@
     --exchange (a transaction, and backend for the response)--> what happened --judge--> faults --report--> people, CI
 
 `runner` goes through the cases, in several processes; `overrides` changes what they expect. Format:
-github coreruleset/ftw-tests-schema; behaviour: engine.md section 3, "go-ftw, stage by stage".
+github coreruleset/ftw-tests-schema; behaviour: engine.md section 3, "go-ftw, stage by stage". `arguments` and `command`
+are the command line. Nothing is imported here: the agent shall not pay for it.
 """
-
-from __future__ import annotations
-
-from adapters.ftw.model import Case, Input, Output, Stage, load_cases
-from adapters.ftw.runner import CaseResult, Result, Runner
-
-__all__ = ["Case", "CaseResult", "Input", "Output", "Result", "Runner", "Stage", "load_cases"]

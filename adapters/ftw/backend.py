@@ -63,7 +63,7 @@ def _reflect(body: bytes) -> Answer:
         wish = json.loads(body)
         content = str(wish.get("body") or "").encode("utf-8", "surrogatepass")
         if not content and wish.get("encodedBody"):
-            content = base64.b64decode(wish["encodedBody"])
+            content = base64.b64decode(wish["encodedBody"], validate=True)
         headers = tuple((str(name), str(value)) for name, value in (wish.get("headers") or {}).items())
         return _typed(int(wish.get("status") or 200), headers, content)
     except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error):

@@ -1,7 +1,7 @@
 """What `spoa-waf test` does: tests and rules loaded, run, reported.
 
 Here: which rules and tests, and the exit status: 0 when every test passed, 1 when one failed, 2 when there was nothing
-to run or the tests, the rules or the arguments are faulty. Not here: the arguments (adapters/test_command.py).
+to run or the tests, the rules or the arguments are faulty. Not here: the arguments (arguments.py).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def run_test_command(options: argparse.Namespace) -> int:
     """Run the tests.
 
     Args:
-        options: as `adapters.test_command` has them parsed.
+        options: as `arguments.py` has them parsed.
 
     Returns:
         The exit status: 0 all passed, 1 a test failed, 2 nothing could be run.

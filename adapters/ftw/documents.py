@@ -63,6 +63,8 @@ def _compose(text: str, faults: Faults) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+        if place[0] > len(faults.lines):  # libyaml's place for what is missing at the end
+            place = (len(faults.lines), len(faults.lines[-1]) + 1)
         said = " ".join(part for part in (error.context, error.problem) if part)
         hint = "YAML is indented with blanks, not with tabs" if "\\t" in said else ""
         faults.add(place, "yaml", f"not YAML: {said}", hint)

@@ -199,7 +199,7 @@ def load_cases(paths: Iterable[Path]) -> Loaded:
                     faults.add((case.where.line, case.where.column), "same-name", message, warning=True)
             loaded.cases += cases
             loaded.files += is_test
-            loaded.diagnostics += faults.found
+            loaded.diagnostics += sorted(faults.found, key=lambda fault: (fault.span.line, fault.span.column))
     return loaded
 
 
@@ -303,7 +303,8 @@ def _read_input(sections: Sequence[Section], fill: Callable[[str], str]) -> Inpu
 
     for key in _IGNORED:
         of(key)
-    uris = tuple(fill(uri) for uri, _ in of("uris").texts("uris")) or (text("uri", "/"),)
+    uri = text("uri", "/")
+    uris = tuple(fill(each) for each, _ in of("uris").texts("uris")) or (uri,)
     complete = optional_boolean(of("autocomplete_headers"), "autocomplete_headers")
     stop = optional_boolean(of("stop_magic"), "stop_magic")
     data = fill(of("data").text("data")).encode("utf-8", "surrogatepass")

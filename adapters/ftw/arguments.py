@@ -1,6 +1,6 @@
 """The arguments of the command `spoa-waf test`: tests in go-ftw's YAML form against rules, without a proxy.
 
-Not here: what the command does (adapters/ftw/command.py), which is imported only when it is run.
+Not here: what the command does (command.py), which is imported only when it is run.
 """
 
 from __future__ import annotations
