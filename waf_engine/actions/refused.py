@@ -18,8 +18,8 @@ _CHANGES_BODY = "an agent cannot change a response's body"
 
 REFUSED = {
     "exec": ("no program is started while a request waits", "write a plug-in action in Python, or act on the log"),
-    "proxy": ("an agent does not forward requests", "let HAProxy choose a backend by the variables that the agent sets"),
-    "pause": ("waiting in the agent would hold up other requests", "let HAProxy tarpit the request: http-request tarpit"),
+    "proxy": ("an agent does not forward requests", "let HAProxy choose a backend by the agent's variables"),
+    "pause": ("waiting in the agent would hold up others", "let HAProxy do it: http-request tarpit"),
     "append": (_CHANGES_BODY, ""),
     "prepend": (_CHANGES_BODY, ""),
     "deprecatevar": (

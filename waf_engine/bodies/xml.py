@@ -160,7 +160,8 @@ def compile_xpath(expression: str, namespaces: Mapping[str, str]) -> None:
         ArgumentError: libxml2 refuses it.
     """
     try:
-        _compile(expression, tuple(sorted(namespaces.items())))
+        compiled = _compile(expression, tuple(sorted(namespaces.items())))
+        compiled(etree.ElementTree(etree.Element("empty")))  # unknown prefixes and functions show only now
     except (etree.XPathError, ValueError, TypeError) as error:
         raise ArgumentError(f"{expression!r} is no XPath: {error}", code="bad-xpath") from error
 

@@ -6,7 +6,7 @@ it says True the rule is evaluated in full. It may say True too often, never Fal
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from waf_engine.compiler.static import SIDE_EFFECT_FREE
 from waf_engine.runtime.reference import read_target
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     ValueTest = Callable[[bytes, Transaction], bool]
 
 
+OF_THE_RULE: Final = ("RULE", "MATCHED_VARS", "MATCHED_VARS_NAMES")
+"""Variables that belong to the running rule: before it runs they are still those of the rule before."""
+
+
 def precheck_of(rule: CompiledRule) -> Precheck | None:
     """The precheck of a rule, or None: it has to be evaluated.
 
@@ -32,6 +36,9 @@ def precheck_of(rule: CompiledRule) -> Precheck | None:
     if operator is None or operator.name not in SIDE_EFFECT_FREE or (rule.capture and operator.negated):
         return None
     if rule.multi_match or (operator.name == "rx" and "%{" in operator.argument):
+        return None
+    named = operator.argument.upper()
+    if any(t.variable.name in OF_THE_RULE for t in rule.targets) or any(f"%{{{name}" in named for name in OF_THE_RULE):
         return None
     test = _value_test(rule, operator)
     checks = [_target_check(target, test) for target in rule.targets]

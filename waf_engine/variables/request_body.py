@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from waf_engine.bodies.multipart import FLAGS
-from waf_engine.bodies.xml import attribute_values, text_values, xpath
+from waf_engine.bodies.xml import attribute_values, compile_xpath, text_values, xpath
 from waf_engine.variables.registry import collection, flag, scalar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from waf_engine.runtime.transaction import Transaction
     from waf_engine.types import Entry
@@ -145,21 +145,38 @@ for _name in FLAGS:
     _register_flag(_name)
 
 
-def _select_xml(tx: Transaction, selector: str) -> Sequence[Entry]:
-    tree = tx.request.xml
+def compile_xml_selector(expression: str, namespaces: Mapping[str, str]) -> str:
+    """The selector of XML: the expression, and behind it the prefixes that ``xmlns`` gave, each after a NUL.
+
+    Raises:
+        ArgumentError: it is no XPath.
+    """
+    if expression in {ALL_TEXT, ALL_ATTRIBUTES}:
+        return expression
+    compile_xpath(expression, namespaces)
+    return expression + "".join(f"\0{prefix}={uri}" for prefix, uri in namespaces.items())
+
+
+def select_xml(tree: Any, selector: str) -> Sequence[Entry]:
+    """What a selector made by `compile_xml_selector` finds in a tree; the key is the expression."""
     if tree is None:
         return ()
-    if selector == ALL_TEXT:
+    expression, *prefixes = selector.split("\0")
+    if expression == ALL_TEXT:
         values = text_values(tree)
-    elif selector == ALL_ATTRIBUTES:
+    elif expression == ALL_ATTRIBUTES:
         values = attribute_values(tree)
     else:
-        values = xpath(tree, selector, {})
-    key = selector.encode("utf-8", "surrogateescape")
+        values = xpath(tree, expression, dict(prefix.split("=", 1) for prefix in prefixes))
+    key = expression.encode("utf-8", "surrogateescape")
     return [(key, value) for value in values]
 
 
-@collection("XML", "REQUEST_XML", phase=2, select=_select_xml)
+def _select_request_xml(tx: Transaction, selector: str) -> Sequence[Entry]:
+    return select_xml(tx.request.xml, selector)
+
+
+@collection("XML", "REQUEST_XML", phase=2, select=_select_request_xml, compile_select=compile_xml_selector)
 def xml(tx: Transaction) -> Sequence[Entry]:
     """Text of an XML body; ``XML:/*`` every text node, ``XML://@*`` every attribute, else an XPath."""
-    return _select_xml(tx, ALL_TEXT)
+    return select_xml(tx.request.xml, ALL_TEXT)

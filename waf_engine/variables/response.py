@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from waf_engine.variables.registry import collection, flag, scalar
+from waf_engine.variables.request_body import ALL_TEXT, compile_xml_selector, select_xml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,6 +78,16 @@ def outbound_data_error(tx: Transaction) -> bytes:
 def response_args(tx: Transaction) -> Sequence[Entry]:
     """Leaves of a JSON response (``ctl:responseBodyProcessor=JSON``)."""
     return tx.response.args
+
+
+def _select_response_xml(tx: Transaction, selector: str) -> Sequence[Entry]:
+    return select_xml(tx.response.xml, selector)
+
+
+@collection("RESPONSE_XML", phase=4, select=_select_response_xml, compile_select=compile_xml_selector)
+def response_xml(tx: Transaction) -> Sequence[Entry]:
+    """Text of an XML response (``ctl:responseBodyProcessor=XML``), selected from as XML is."""
+    return select_xml(tx.response.xml, ALL_TEXT)
 
 
 @scalar("RES_BODY_PROCESSOR", phase=3)

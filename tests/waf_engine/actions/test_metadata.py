@@ -18,6 +18,7 @@ ROWS = {
     "ver": ("ver:'OWASP_CRS/4'", ("ver:", -4)),
     "maturity": ("maturity:9", ("maturity:10", 0)),
     "accuracy": ("accuracy:1", ("accuracy:0", 0)),
+    "xmlns": ("xmlns:soap='http://schemas.xmlsoap.org/soap/envelope/'", ("xmlns:soap", 0)),
     "t": ("t:urlDecode", ("t:urlDecod", 0)),
 }
 """Action: what is accepted; what is refused, and the character of the value at fault."""

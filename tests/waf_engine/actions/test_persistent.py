@@ -17,7 +17,6 @@ ROWS = {
     "setuid": ("setuid:%{ARGS.user}", ("setuid:%{x", 0)),
     "setrsc": ("setrsc:%{REQUEST_FILENAME}", ("setrsc:%{x", 0)),
     "expirevar": ("expirevar:ip.a=60", ("expirevar:ip.a=soon", 5)),
-    "deprecatevar": (None, ("deprecatevar:session.score=60/300", 0)),
 }
 """Action: what is accepted; what is refused, and the character of the value at fault."""
 
@@ -169,7 +168,7 @@ def test_no_request_is_lost_from_a_counter_between_threads():
         ("initcol:tx=a", 0), ("initcol:ip", 0), ("initcol:ip=", 0), ("initcol:ip=a%{x", 4), ("initcol:args=%{x", 0),
         ("setsid:a%{b", 1), ("setvar:cookie.a=1", 0), ("setvar:'ip.a=%{no.b}'", 7), ("expirevar:args.a=1", 0),
         ("expirevar:ip=1", 0), ("expirevar:ip.a", 0), ("expirevar:ip.a=0", 5), ("expirevar:ip.a=-1", 5),
-        ("expirevar:'ip.%{x=1'", 3), ("deprecatevar:ip.a=60/300", 0),
+        ("expirevar:'ip.%{x=1'", 3),
     ],
 )  # fmt: skip
 def test_a_bad_value_is_refused_at_its_place(action: str, at: int):

@@ -115,15 +115,17 @@ def test_close_removes_the_files_of_uploads_and_may_be_called_twice(tmp_path: Pa
     assert not path.exists()
 
 
-def test_on_match_hears_of_each_match_at_once():
+@each_executor
+def test_on_match_hears_of_each_match_that_is_to_be_logged():
     heard: list[tuple[str, int]] = []
 
     def listen(tx: Transaction, rule: MatchedRule) -> None:
         heard.append((tx.id, rule.rule_id))
 
-    exchange(ONE_A_PHASE, on_match=listen)
+    logged = "".join(f'SecAction "id:{phase}0,phase:{phase},pass,log"\n' for phase in range(1, 6))
+    exchange(ONE_A_PHASE + logged, on_match=listen)
 
-    assert heard == [("T1", phase) for phase in range(1, 6)]
+    assert heard == [("T1", phase * 10) for phase in range(1, 6)]
 
 
 # -- the engine's mode ----------------------------------------------------------------------------

@@ -50,6 +50,7 @@ GET_HEADERS = [
     ("Host", "example.com:8080"), ("X-A", "1"), ("x-a", b"\xff"), ("Cookie", 'c=1; d="q"; e'), ("Cookie", "c=2"),
     ("Authorization", "Basic dXNlcjpwYXNz"),
 ]  # fmt: skip
+XML_RESPONSE = 'SecResponseBodyMimeType text/xml\nSecAction "id:9,phase:3,pass,ctl:responseBodyProcessor=XML"'
 LIMITS = "SecRequestBodyLimit 5\nSecRequestBodyLimitAction ProcessPartial\nSecResponseBodyLimit 5\n"
 RULES = """
     SecRule ARGS "@rx (.)" "id:9,phase:2,pass,capture,severity:ERROR,rev:5,msg:'m %{tx.0}',logdata:d,\\
@@ -87,6 +88,9 @@ SAMPLES: dict[str, Callable[[], Transaction]] = {
     "bad json": lambda: exchange(SETUP, headers=JSON, body=b'{"a":'),
     "json response": lambda: exchange(SETUP, response_headers=JSON, response_body=b'{"a":[true]}'),
     "bad response": lambda: exchange(SETUP, response_headers=JSON, response_body=b'{"a":'),
+    "xml response": lambda: exchange(
+        SETUP + XML_RESPONSE, response_headers=[("Content-Type", "text/xml")], response_body=XML
+    ),
     "rules": lambda: exchange(SETUP + RULES, "/?p=x&q=y"),
     "persistent": lambda: exchange(SETUP + COLLECTIONS, clock=lambda: NOW),
     "long": lambda: exchange(SETUP + LIMITS, body=b"a=12345", response_body=b"123456"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.waf_engine.support import exchange, values
+from tests.waf_engine.support import exchange, matched, values
 from tests.waf_engine.variables.samples import sample
 
 if TYPE_CHECKING:
@@ -51,6 +51,21 @@ def test_rule_shows_what_the_running_rule_says_of_itself(key: str, value: str):
     assert exchange(rules).tx == {b"seen": value.encode()}
 
 
+@pytest.mark.usefixtures("each_executor")
+@pytest.mark.parametrize(
+    ("rules", "ids"),
+    [
+        ('SecRule RULE:id "@streq 1" "id:1,phase:1,pass"', [1]),
+        ('SecRule ARGS:a "@streq %{rule.id}" "id:1,phase:1,pass"', [1]),
+        ('SecRule ARGS "@rx ." "id:1,phase:1,pass"\nSecRule &MATCHED_VARS "@eq 0" "id:2,phase:1,pass"', [1, 2]),
+        ('SecRule ARGS "@rx ." "id:1,phase:1,pass"\nSecRule MATCHED_VARS "@rx ." "id:2,phase:1,pass"', [1]),
+    ],
+)
+def test_what_belongs_to_the_running_rule_is_not_that_of_the_rule_before(rules: str, ids: list[int]):
+    assert matched(exchange(rules, "/?a=1")) == ids
+
+
+@pytest.mark.usefixtures("each_executor")
 def test_a_rule_without_texts_has_empty_ones():
     rules = 'SecRule RULE "@rx ^$" "id:1,phase:1,pass"'
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.waf_engine.support import exchange, matched, values
+from tests.waf_engine.support import exchange, faults, matched, values
 from tests.waf_engine.variables.samples import SETUP, XML, sample
 from waf_engine.bodies.multipart import FLAGS
 
@@ -94,3 +94,27 @@ def test_without_xml_there_is_nothing_to_select():
     tx = exchange(f'{SETUP}SecRule &XML:/* "@eq 0" "id:9,phase:2"\nSecRule XML:/* "!@rx x" "id:10,phase:2"')
 
     assert matched(tx) == [9]
+
+
+SOAP = b'<s:Envelope xmlns:s="urn:soap"><s:Body>b</s:Body><Body>other</Body></s:Envelope>'
+
+
+def test_prefixes_of_an_xpath_come_from_xmlns():
+    rules = (
+        SETUP
+        + """
+        SecRule XML:/x:Envelope/x:Body "@rx ." "id:9,phase:2,pass,xmlns:x=urn:soap"
+        SecRule XML:/x:Envelope/x:Body "@rx ." "id:10,phase:2,pass,xmlns:x='urn:other'"
+        SecRule REQUEST_METHOD "@rx ." "id:11,phase:2,pass,chain"
+            SecRule XML://y:Body|!XML:/z "@rx ." "xmlns:y=urn:soap,xmlns:z=urn:z"
+    """
+    )
+    tx = exchange(rules, headers=[("Content-Type", "text/xml")], body=SOAP)
+
+    assert matched(tx) == [1, 9, 11]
+    assert [(m.name, m.value) for m in tx.matched_rules[1].matches] == [("XML:/x:Envelope/x:Body", b"b")]
+
+
+@pytest.mark.parametrize("selector", ["/a[", "//x:a", "count("])
+def test_what_is_no_xpath_is_refused_at_its_place(selector: str):
+    assert faults(f'SecRule XML:{selector} "@rx ." "id:1,phase:2"') == [("bad-xpath", 1, 13)]

@@ -39,7 +39,8 @@ def two_hours_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("two_hours_east")
 @pytest.mark.parametrize("name", ROWS)
 def test_what_it_holds(name: str):
-    ticks = iter([NOW - 1.5, NOW])  # when the transaction begins, and when the variable is read
-    tx = begin("SecRuleEngine On", clock=lambda: next(ticks))
+    now = [NOW - 1.5]
+    tx = begin("SecRuleEngine On", clock=lambda: now[0])
+    now[0] = NOW
 
     assert values(tx, name) == [(b"", ROWS[name])]
