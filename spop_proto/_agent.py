@@ -47,6 +47,7 @@ _INPUTS_OF_TYPE: dict[int, tuple[AgentInput, ...]] = {
         AgentInput.NOTIFY_WRONG_IDS,
     ),
 }
+_FRAGMENT_EFFECTS = (Effect.OPEN, Effect.APPEND, Effect.FINISH, Effect.DROP)
 _AGENT_TYPES = (FrameType.AGENT_HELLO, FrameType.AGENT_DISCONNECT, FrameType.ACK)
 _NOTIFY, _NOTIFY_STEP = FrameType.NOTIFY.value, Effect.NOTIFY
 _HAPROXY_IN_FLIGHT = 20
@@ -224,7 +225,7 @@ class AgentConnection(Connection):
         elif effect is Effect.SKIP:
             self.unknown_frames += 1
             events.append(UnknownFrame(*header[:4], frame[header.size :]))
-        else:
+        elif effect in _FRAGMENT_EFFECTS:
             self._receive_fragment(frame, header, step, events)
         return not self._over
 

@@ -173,11 +173,11 @@ def decode_items(data: bytes, position: int, limits: Limits) -> dict[str, Value]
             key = take(data, position, length)
             if not key:
                 raise RemoteProtocolError(f"item with an empty key at offset {position}")
-            count += 1
-            if count > limits.items:
+            if count == limits.items:
                 raise RemoteProtocolError(f"more than {limits.items} items", StatusCode.FRAME_TOO_BIG)
             value, position = decode_value(data, position + length)
             items[key.decode("latin-1")] = value
+            count += 1
     except IndexError:
         raise RemoteProtocolError(f"frame ends inside item {count + 1}") from None
     return items

@@ -59,13 +59,13 @@ class AgentInput(IntEnum):
     DISCONNECT = 2
     """HAPROXY-DISCONNECT."""
     NOTIFY = 3
-    """NOTIFY with FIN, ids above zero, not in flight."""
+    """NOTIFY with FIN, frame-id above zero, not in flight."""
     NOTIFY_PART = 4
     """The same without FIN, fragmentation agreed."""
     NOTIFY_PART_NOT_AGREED = 5
     """NOTIFY without FIN, fragmentation not announced by us."""
     NOTIFY_WRONG_IDS = 6
-    """NOTIFY with an id of zero, or of a pair that is in flight."""
+    """NOTIFY with a frame-id of zero, or of a pair that is in flight."""
     UNSET_PART = 7
     """UNSET without FIN, ids of the open NOTIFY."""
     UNSET_LAST = 8

@@ -25,7 +25,7 @@ AGENT_HELLO_ITEMS = bytes.fromhex(
 )
 FRAGMENTS_HELLO_ITEMS = AGENT_HELLO_ITEMS.replace(b"\x0apipelining", b"\x18pipelining,fragmentation")
 BYE_ITEMS = bytes.fromhex("0b7374617475732d636f64650300076d65737361676508066e6f726d616c")
-MESSAGES = bytes.fromhex("016d020161080378797a016204012a"[:-2] + "2a")  # m: a="xyz", b=42
+MESSAGES = bytes.fromhex("016d020161080378797a0162042a")  # m: a="xyz", b=42
 
 
 def frame(kind: int, flags: int = FIN, stream_id: int = 0, frame_id: int = 0, payload: bytes = b"") -> bytes:
