@@ -37,6 +37,11 @@ HERE = Path(__file__).resolve().parent
 START_SECONDS = 30
 """How long a process may take until it listens; the agent needs about one second."""
 
+VERDICT, SUMMARY = "199040", "199130"
+"""The embedded rules that deny a request whose score is too high, and that report the scores of any."""
+SHOWN_RULES = 3
+_FOUND = re.compile(r"Matched Data: .* found within (?:MATCHED_VARS:)*(?P<name>[^ ]+): (?P<value>.*)", re.DOTALL)
+
 AGENT_CONFIG = """\
 # The agent's file, in the form that coraza-spoa's first users have. Without `include` the agent runs its own rules.
 log:
@@ -199,7 +204,7 @@ def _wait_until_listening(name: str, child: subprocess.Popen[bytes], port: int, 
 def send(port: int, example: Example) -> tuple[int, float]:
     """Send a request through HAProxy: the status of the answer, and how many milliseconds it took."""
     body = urlencode(example.form).encode() if example.form else None
-    headers = {"User-Agent": "Mozilla/5.0 (demo)", "Accept": "*/*"}
+    headers = {"Host": "shop.example", "User-Agent": "Mozilla/5.0 (demo)", "Accept": "*/*"}
     if body is not None:
         headers["Content-Type"] = "application/x-www-form-urlencoded"
     started = time.perf_counter()
@@ -224,17 +229,26 @@ def show(port: int, log: AgentLog, console: Console) -> bool:
         right = right and blocked == example.attack and status in (200, 403)
         answer = Text(f"{status} {'blocked' if blocked else 'passed'}", "bold red" if blocked else "bold green")
         answer.append(f"\n{milliseconds:.1f} ms", "dim")
-        why = Text("\n").join(_explained(hit) for hit in log.new_hits()) or Text("nothing suspicious", "dim")
-        table.add_row(Text(example.title, "bold") + Text(f"\n{example.shown}", "not bold"), answer, why)
+        sent = Text(example.title, "bold") + Text(f"\n{example.shown}", "not bold")
+        table.add_row(sent, answer, explained(log.new_hits()))
     console.print(table)
     return right
 
 
-def _explained(hit: Hit) -> Text:
-    text = Text(f"rule {hit.rule_id}: ", "cyan") + Text(hit.message, "not bold")
-    if hit.data:
-        text += Text(f"\n  {hit.data}", "dim")
-    return text
+def explained(hits: list[Hit]) -> Text:
+    """Why: the verdict, then the rules that led to it, each with the value that it matched."""
+    verdicts = [hit for hit in hits if hit.rule_id == VERDICT]
+    causes = [hit for hit in hits if hit.rule_id not in (VERDICT, SUMMARY)]
+    if not causes:
+        return Text("nothing suspicious", "dim")
+    lines = [Text(f"rule {hit.rule_id}: {hit.message}", "bold") for hit in verdicts]
+    for hit in causes[:SHOWN_RULES]:
+        lines.append(Text(f"rule {hit.rule_id}: ", "cyan") + Text(hit.message, "not bold"))
+        if found := _FOUND.match(hit.data):
+            lines.append(Text(f"  on {found['name']} = {found['value']}", "dim"))
+    if len(causes) > SHOWN_RULES:
+        lines.append(Text(f"and {len(causes) - SHOWN_RULES} more", "dim"))
+    return Text("\n").join(lines)
 
 
 def keep(port: int, folder: Path, console: Console) -> None:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 BUILT_IN_DEFAULTS = (ActionRef("log"), ActionRef("auditlog"), ActionRef("pass"))
 """What phase 2 has without a SecDefaultAction (Coraza); the other phases have nothing."""
 
+CASELESS = frozenset({"REQUEST_HEADERS", "RESPONSE_HEADERS"})
+"""Variables whose members' names have no case in the protocol."""
+
 MAX_CHAIN = 100
 """Members of one chain: CRS has at most five; the bound keeps the run time's loop short."""
 
@@ -256,7 +259,9 @@ def _target(state: State, ref: VariableRef, namespaces: Mapping[str, str]) -> Ta
             selector = compile_select(ref.selector, namespaces) if compile_select else ref.selector
             return Target(variable, selector=selector, count=ref.count)
         if not ref.is_regex:
-            return Target(variable, key=encode_argument(ref.selector).lower(), count=ref.count)
+            key = encode_argument(ref.selector)
+            label = key if variable.name in CASELESS else None
+            return Target(variable, key=key.lower(), label=label, count=ref.count)
         return Target(variable, pattern=state.pattern(ref.selector), count=ref.count)
     except ArgumentError as error:
         state.refuse(ref.selector_span, error)

@@ -92,6 +92,8 @@ class Target:
         variable: what is read.
         key: the member, in lower case; None for all.
         pattern: the pattern of members; None when there is none.
+        label: the member's name as the rule writes it, where the protocol has no case (headers): HAProxy and HTTP/2
+            give names in lower case, and a log should not depend on that. None for other variables.
         selector: for variables with a language of their own: what their `compile_select` made of the selector.
         count: whether the number of members is the value (``&``).
         exclusions: what is left out.
@@ -100,6 +102,7 @@ class Target:
     variable: Variable
     key: bytes | None = None
     pattern: KeyPattern | None = None
+    label: bytes | None = None
     selector: str = ""
     count: bool = False
     exclusions: tuple[Exclusion, ...] = ()

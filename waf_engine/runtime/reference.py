@@ -103,7 +103,7 @@ def match(tx: Transaction, rule: CompiledRule, starter: CompiledRule, level: int
             for value in _transformed(rule, raw):
                 if not _test(tx, rule, rule.operator, value):
                     continue
-                matched = MatchedValue(target.variable.name, key, value, chain_level=level)
+                matched = MatchedValue(target.variable.name, target.label or key, value, chain_level=level)
                 name = matched.name
                 tx.matched_var = (name, value)
                 tx.matched_vars.append((name.encode("utf-8", "surrogateescape"), value))
