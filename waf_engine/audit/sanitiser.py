@@ -43,6 +43,8 @@ PATHS = frozenset({"REQUEST_FILENAME", "REQUEST_BASENAME", "PATH_INFO"})
 BODIES = frozenset({"REQUEST_BODY", "FULL_REQUEST", "XML", "MULTIPART_PART_HEADERS"})
 WHOLES = URIS | PATHS | BODIES | {"MATCHED_VAR", "MATCHED_VARS"}
 """Variables that may hold a masked value, or a changed piece of it, among other things."""
+RAW_JSON = b"json_request_body"
+"""The member of TX that holds a JSON body as it came."""
 NAMES = frozenset({"MATCHED_VAR_NAME", "MATCHED_VARS_NAMES"})
 """What macros may show of a match on a masked value."""
 
@@ -129,6 +131,8 @@ class Sanitiser:
         variable, key = match.variable, match.key.lower()
         if variable in self.wholes:
             return True
+        if variable == "TX" and key == RAW_JSON:
+            return self._within("REQUEST_BODY")
         if variable == "TX":
             return key.isdigit() and any(True for _ in self._values())  # captures are pieces of anything
         if variable in ARGUMENTS:
@@ -158,6 +162,8 @@ class Sanitiser:
 
     def member(self, variable: str, key: bytes, value: bytes) -> bytes:
         """A member of a collection as logs may show it."""
+        if variable == "TX" and key == RAW_JSON:
+            return self.request_body(value)
         hidden = variable in self.wholes or (variable in ARGUMENTS and key.lower() in self.args)
         return b"*" * len(value) if hidden else self.text(value)
 
@@ -315,6 +321,9 @@ def _written(value: bytes) -> Iterator[bytes]:
     for form in (quote(value, safe=""), quote(value), quote_plus(value)):
         yield form.encode()
         yield form.lower().encode()
+    text = json.dumps(to_text(value), ensure_ascii=False)[1:-1]
+    yield text.encode("utf-8", "surrogateescape")
+    yield json.dumps(to_text(value))[1:-1].encode()
     yield html.escape(to_text(value)).encode("utf-8", "surrogateescape")
     yield value.lower()
     yield value.strip()
