@@ -86,7 +86,12 @@ class State:
         Raises:
             ArgumentError: the pattern is refused.
         """
-        search = compile_pattern(b"(?i)" + encode_argument(text), self.settings["pcre_match_limit"]).search
+        caseless = b"(?i)"
+        try:
+            search = compile_pattern(caseless + encode_argument(text), self.settings["pcre_match_limit"]).search
+        except ArgumentError as error:
+            error.offset = max(0, error.offset - len(caseless))
+            raise
         return lambda key: search(key) is not None
 
     def exclusion(self, ref: VariableRef) -> Exclusion | None:

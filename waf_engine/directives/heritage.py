@@ -1,6 +1,7 @@
-"""Directives of ModSecurity 2 and of web servers that mean nothing to an agent: accepted, some with a warning.
+"""Directives of ModSecurity 2 and of web servers that mean nothing to an agent, or that it will not obey.
 
-A rule file that works elsewhere should load here; a person who relies on one of these should know.
+A rule file that works elsewhere should load here; a person who relies on one of these should know: so some come with
+a warning, and those that would bring rules which then are not there are refused.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ IGNORED = {
     "SecHashMethodRx": "",
     "SecHashParam": "",
     "SecHttpBlKey": "",
+    "SecIgnoreRuleCompilationErrors": "rules with a fault are never left out in silence",
     "SecInterceptOnError": "",
+    "SecRemoteRulesFailAction": "no rules are fetched over the network",
     "SecRulePerfTime": "",
     "SecRuleInheritance": "",
     "SecRxPreFilter": "",
@@ -62,3 +65,20 @@ def _ignore(reason: str) -> DirectiveHandler:
 
 for _name, _reason in IGNORED.items():
     directives.add(_ignore(_reason), _name)
+
+REFUSED = {
+    "SecRuleScript": ("rules in Lua are not run", "write an operator in Python, as a plug-in"),
+    "SecRemoteRules": ("no rules are fetched over the network", "fetch them with a timer, and Include the file"),
+}
+"""Directive: why it is refused, and what to do instead."""
+
+
+def _refuse(reason: str, hint: str) -> DirectiveHandler:
+    def handle(state: State, node: Directive) -> None:
+        state.fault(node.span, "refused-directive", f"{node.name} is refused: {reason}", hint)
+
+    return handle
+
+
+for _name, (_reason, _hint) in REFUSED.items():
+    directives.add(_refuse(_reason, _hint), _name)
