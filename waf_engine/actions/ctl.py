@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 BEFORE_BODY = 1
 """The last phase in which what concerns the request's body can be changed."""
+LAST = 5
 
 
 def _choice(value: str, choices: Iterable[str]) -> str:
@@ -168,6 +169,12 @@ def _bytes_limit(attribute: str, last_phase: int) -> Option:
     return option
 
 
+def _debug_log_level(value: str, _context: ActionContext) -> Effect:
+    if value not in set("0123456789"):
+        raise ArgumentError(f"expected a level from 0 to 9, got {value!r}")
+    return _attribute("debug_log_level", int(value), LAST)
+
+
 def _request_body_processor(value: str, _context: ActionContext) -> Effect:
     name = value.upper()
 
@@ -210,7 +217,7 @@ OPTIONS: dict[str, Option] = {
     "responseBodyLimit": _bytes_limit("response_body_limit", 3),
     "responseBodyProcessor": _response_body_processor,
     "forceResponseBodyVariable": _on_off("force_response_body_variable", 3),
-    "debugLogLevel": _ignored,
+    "debugLogLevel": _debug_log_level,
     "hashEngine": _ignored,
     "hashEnforcement": _ignored,
 }

@@ -37,15 +37,18 @@ class XMLDocument:
     Attributes:
         body: the bytes.
         root: the root element; None when not even that could be read.
-        clear: whether the tree is the whole truth: no fatal error, no document type declaration.
+        well_formed: whether it was read without a fatal error.
+        clear: whether the tree is the whole truth: well-formed, no document type declaration.
     """
 
-    __slots__ = ("_attributes", "_texts", "body", "clear", "root")
+    __slots__ = ("_attributes", "_texts", "body", "clear", "root", "well_formed")
 
-    def __init__(self, body: bytes, root: Any, *, clear: bool) -> None:
+    def __init__(self, body: bytes, root: Any, *, well_formed: bool) -> None:
         self.body = body
         self.root = root
-        self.clear = clear
+        self.well_formed = well_formed
+        # References to entities stay unresolved; with a document type declaration they may be any.
+        self.clear = well_formed and root.getroottree().docinfo.internalDTD is None
         self._texts: list[bytes] | None = None
         self._attributes: list[bytes] | None = None
 
@@ -80,9 +83,7 @@ def process_xml(body: bytes, context: BodyContext) -> BodyResult:
     except (etree.LxmlError, ValueError, AssertionError):
         root = None  # the empty document, and what libxml2 refuses outright
     fault = next((entry for entry in parser.error_log if entry.level == etree.ErrorLevels.FATAL), None)
-    # References to entities stay unresolved; with a document type declaration they may be any.
-    clear = fault is None and root is not None and root.getroottree().docinfo.internalDTD is None
-    document = XMLDocument(body, root, clear=clear)
+    document = XMLDocument(body, root, well_formed=fault is None and root is not None)
     result = BodyResult(xml=document)
     if (fault is not None or root is None) and not (context.truncated and _only_cut(body)):
         message = fault.message[:_MAX_MESSAGE] if fault is not None else "the document is empty"

@@ -19,6 +19,7 @@ from waf_engine.operators import (
     net,
     numeric,
     phrase,
+    refused,
     regex,
     schema,
     text,
@@ -26,6 +27,6 @@ from waf_engine.operators import (
 )
 from waf_engine.operators._registry import Hint, Kind, hint_of, hinted, operators
 
-FAMILIES = (checksum, detect, inspect, lookup, misc, net, numeric, phrase, regex, schema, text, validate)
+FAMILIES = (checksum, detect, inspect, lookup, misc, net, numeric, phrase, refused, regex, schema, text, validate)
 
 __all__ = ["FAMILIES", "Hint", "Kind", "hint_of", "hinted", "operators"]

@@ -29,7 +29,8 @@ def validate_schema(argument: str, context: CompileContext) -> Test:
 
     Argument: the file's name, looked for beside the rule's file: an XML schema (it begins with ``<``) or a JSON schema.
     Matches: with an XML schema, a transaction whose XML body (or, without one, a value that) is not valid; with a JSON
-        schema, a value that is no JSON, or not valid, or has a name twice in one object. An empty value never matches.
+        schema, a value that is no JSON, or not valid, or has a name twice in one object. For an empty value (REQUEST_BODY
+        of a JSON body) the JSON body is taken, from phase 4 on the response's; without one it does not match.
     Example: @validateSchema order.xsd
         matches "<order/>"
         not "<order><item>1</item></order>"
@@ -71,6 +72,8 @@ def _xml_test(is_valid: Callable[[Any], bool]) -> Test:
 
     def test(value: bytes, tx: TransactionView) -> Captures | None:
         tree = getattr(tx, "xml", None)  # only transactions whose body was XML have one
+        if tree is False:  # it was not well-formed
+            return MATCHED
         if tree is None:
             if not value:
                 return None
@@ -114,11 +117,12 @@ def _json_validator(name: str, content: bytes) -> Callable[[Any], bool]:
 def _json_test(is_valid: Callable[[Any], bool]) -> Test:
     """The test for a value that should be JSON."""
 
-    def test(value: bytes, _tx: TransactionView) -> Captures | None:
-        if not value:
+    def test(value: bytes, tx: TransactionView) -> Captures | None:
+        text = value or tx.variable("TX", b"json_response_body") or tx.variable("TX", b"json_request_body")
+        if not text:
             return None
         try:
-            return None if is_valid(parse_json(value)) else MATCHED
+            return None if is_valid(parse_json(text)) else MATCHED
         except (ValueError, RecursionError):
             return MATCHED
 

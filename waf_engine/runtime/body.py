@@ -63,6 +63,8 @@ def attach_response(tx: Transaction) -> None:
         return
     result = processor(bytes(response.body), _context(tx, response.content_type, truncated=response.body_over_limit))
     response.args, response.xml = result.args, result.xml
+    # A processor names its members of TX for a request; Coraza has json_response_body beside json_request_body.
+    tx.tx.update({name.replace(b"request", b"response"): value for name, value in result.tx.items()})
     if result.error:
         response.error = f"{response.processor}: {result.error}"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from waf_engine.bodies.cookies import parse_cookies
 from waf_engine.bodies.uri import split_uri
@@ -274,6 +274,19 @@ class Transaction:
             settings = self.plan.settings
             where = CollectionKey(name, settings.web_app_id, key)
             self.persistent[name] = self.store.open(where, settings.collection_timeout)
+
+    @property
+    def xml(self) -> Any:
+        """The tree of the request's XML body, from phase 4 on of the response's if it has one.
+
+        None where there is none, False for a body that is not well-formed; ``@validateSchema`` and ``@validateDTD``
+        ask for it.
+        """
+        response = self.response.xml if self.phase >= Phase.RESPONSE_BODY else None
+        document = self.request.xml if response is None else response
+        if document is None:
+            return None
+        return document.root.getroottree() if document.well_formed else False
 
     def set_tx(self, key: bytes, value: bytes) -> None:
         """Set a member of TX."""

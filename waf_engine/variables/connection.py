@@ -89,6 +89,12 @@ def modsec_build(_tx: Transaction) -> bytes:
     return b"030001500"
 
 
+@scalar("WEBSERVER_ERROR_LOG")
+def webserver_error_log(_tx: Transaction) -> bytes:
+    """Always empty, as in libmodsecurity 3: an agent does not see the server's error log."""
+    return b""
+
+
 @scalar("WEBAPPID")
 def webappid(tx: Transaction) -> bytes:
     """SecWebAppId."""

@@ -145,6 +145,12 @@ for _name in FLAGS:
     _register_flag(_name)
 
 
+@collection("JSON", phase=2)
+def json(_tx: Transaction) -> Sequence[Entry]:
+    """Nothing: Coraza has the name and fills nothing in; the leaves of a JSON body are in ARGS_POST."""
+    return ()
+
+
 def compile_xml_selector(expression: str, namespaces: Mapping[str, str]) -> str:
     """The selector of XML: the expression, and behind it the prefixes that ``xmlns`` gave, each after a NUL.
 
@@ -172,6 +178,11 @@ def select_xml(tree: Any, selector: str) -> Sequence[Entry]:
     return [(key, value) for value in values]
 
 
+def whole_xml(tree: Any) -> Sequence[Entry]:
+    """The texts; for a document without any an empty one, so that ``XML "@validateSchema ..."`` is asked about it."""
+    return select_xml(tree, ALL_TEXT) or ([] if tree is None else [(ALL_TEXT.encode(), b"")])
+
+
 def _select_request_xml(tx: Transaction, selector: str) -> Sequence[Entry]:
     return select_xml(tx.request.xml, selector)
 
@@ -179,4 +190,4 @@ def _select_request_xml(tx: Transaction, selector: str) -> Sequence[Entry]:
 @collection("XML", "REQUEST_XML", phase=2, select=_select_request_xml, compile_select=compile_xml_selector)
 def xml(tx: Transaction) -> Sequence[Entry]:
     """Text of an XML body; ``XML:/*`` every text node, ``XML://@*`` every attribute, else an XPath."""
-    return select_xml(tx.request.xml, ALL_TEXT)
+    return whole_xml(tx.request.xml)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from waf_engine.variables.registry import collection, flag, scalar
-from waf_engine.variables.request_body import ALL_TEXT, compile_xml_selector, select_xml
+from waf_engine.variables.request_body import compile_xml_selector, select_xml, whole_xml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +87,7 @@ def _select_response_xml(tx: Transaction, selector: str) -> Sequence[Entry]:
 @collection("RESPONSE_XML", phase=4, select=_select_response_xml, compile_select=compile_xml_selector)
 def response_xml(tx: Transaction) -> Sequence[Entry]:
     """Text of an XML response (``ctl:responseBodyProcessor=XML``), selected from as XML is."""
-    return select_xml(tx.response.xml, ALL_TEXT)
+    return whole_xml(tx.response.xml)
 
 
 @scalar("RES_BODY_PROCESSOR", phase=3)

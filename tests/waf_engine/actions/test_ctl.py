@@ -31,7 +31,7 @@ OPTION_ROWS = {
     "responseBodyLimit": ("0", "1k"),
     "responseBodyProcessor": ("JSON", None),
     "forceResponseBodyVariable": ("Off", "x"),
-    "debugLogLevel": ("3", None),
+    "debugLogLevel": ("3", "10"),
     "hashEngine": ("Off", None),
     "hashEnforcement": ("On", None),
 }

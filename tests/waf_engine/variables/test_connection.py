@@ -23,6 +23,7 @@ ROWS: dict[str, list[Row]] = {
     "AUTH_TYPE": [("get", [(b"", b"Basic")]), ("bare", [(b"", b"")])],
     "REMOTE_USER": [("get", [(b"", b"user")]), ("bare", [])],
     "MODSEC_BUILD": [("get", [(b"", b"030001500")])],
+    "WEBSERVER_ERROR_LOG": [("get", [(b"", b"")])],
     "WEBAPPID": [("get", [(b"", b"shop")])],
     "GEO": [("geo", [(b"COUNTRY_CODE", b"DE")]), ("get", [])],
 }

@@ -58,6 +58,7 @@ ROWS: dict[str, list[Row]] = {
     ],
     "MULTIPART_NAME": [("multipart", [(b"field", b"field"), (b"doc", b"doc")])],
     "MULTIPART_FILENAME": [("multipart", [(b"a.txt", b"a.txt")])],
+    "JSON": [("bad json", [])],
     "XML": [("xml", [(b"/*", b"two"), (b"/*", b"four")]), ("form", [])],
     **{flag: [("flags", [(b"", b"1")]), ("form", [(b"", b"0")])] for flag in FLAGS},
 }
