@@ -176,7 +176,7 @@ def _check(plugin: Plugin, thing: Any) -> None:
             raise TypeError(f"it must be an object of {wanted.__name__}, not of {type(thing).__name__}")
         own = getattr(thing, "name", plugin.name)
         if own.lower() != plugin.name.lower():
-            raise ValueError(f"the {wanted.__name__} calls itself {own!r}: both names must be the same")
+            raise ValueError(f"the {wanted.__name__} calls itself {own!r}: both must be the same")
     elif not callable(thing):
         raise TypeError(f"it must be a function, not an object of {type(thing).__name__}")
     if plugin.group == "transformations" and not isinstance(thing(b"probe"), bytes):
