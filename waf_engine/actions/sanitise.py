@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from waf_engine.actions.registry import Action, ActionKind, Value, actions
 from waf_engine.audit.sanitiser import sanitiser_of
+from waf_engine.compiler.effects import noted
 from waf_engine.diagnostics import ArgumentError
 from waf_engine.types import encode_argument
 
@@ -39,27 +40,27 @@ def _sanitise(name: str, value: Value) -> Callable[[Apply], Apply]:
 def sanitise_arg(draft: RuleDraft, value: str, _context: ActionContext) -> None:
     """``sanitiseArg:password``: mask an argument, also one of a body that is yet to come."""
     name = encode_argument(value.strip()).lower()
-    draft.effects.append(lambda tx, _rule: sanitiser_of(tx).args.add(name))
+    draft.effects.append(noted(lambda tx, _rule: sanitiser_of(tx).args.add(name)))
 
 
 @_sanitise("sanitiseRequestHeader", Value.REQUIRED)
 def sanitise_request_header(draft: RuleDraft, value: str, _context: ActionContext) -> None:
     """``sanitiseRequestHeader:Authorization``: mask a header of the request."""
     name = encode_argument(value.strip()).lower()
-    draft.effects.append(lambda tx, _rule: sanitiser_of(tx).request_headers.add(name))
+    draft.effects.append(noted(lambda tx, _rule: sanitiser_of(tx).request_headers.add(name)))
 
 
 @_sanitise("sanitiseResponseHeader", Value.REQUIRED)
 def sanitise_response_header(draft: RuleDraft, value: str, _context: ActionContext) -> None:
     """``sanitiseResponseHeader:Set-Cookie``: mask a header of the response."""
     name = encode_argument(value.strip()).lower()
-    draft.effects.append(lambda tx, _rule: sanitiser_of(tx).response_headers.add(name))
+    draft.effects.append(noted(lambda tx, _rule: sanitiser_of(tx).response_headers.add(name)))
 
 
 @_sanitise("sanitiseMatched", Value.NONE)
 def sanitise_matched(draft: RuleDraft, _value: str, _context: ActionContext) -> None:
     """``sanitiseMatched``: mask what this rule matches on, as a whole."""
-    draft.effects.append(_hide_matched)
+    draft.effects.append(noted(lambda tx, rule: _hide_matched(tx, rule)))  # noqa: PLW0108  each rule's own
 
 
 @_sanitise("sanitiseMatchedBytes", Value.OPTIONAL)
@@ -69,7 +70,7 @@ def sanitise_matched_bytes(draft: RuleDraft, value: str, _context: ActionContext
     if not slash or not all(text.isascii() and text.isdigit() and len(text) < 5 for text in (first, last)):
         raise ArgumentError(f"expected two numbers of bytes such as 1/4, got {value!r}")
     start, end = int(first), int(last)
-    draft.effects.append(lambda tx, rule: _hide_pieces(tx, rule, start, end))
+    draft.effects.append(noted(lambda tx, rule: _hide_pieces(tx, rule, start, end)))
 
 
 def _hide_matched(tx: Transaction, rule: CompiledRule) -> None:

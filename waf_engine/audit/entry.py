@@ -130,7 +130,8 @@ def entry_of(tx: Transaction) -> AuditEntry:
     parts = wanted_parts(tx.audit_log_parts)
     request, response, settings, mask = tx.request, tx.response, tx.plan.settings, tx.sanitiser
     uri = request.uri_raw[:MAX_URI]
-    audited = [m for m in tx.matched_rules if m.audit] if "H" in parts or "K" in parts else []
+    shows_rules = ("H" in parts or "K" in parts) and any(record.rule.auditlog for record in tx.records)
+    audited = [m for m in tx.matched_rules if m.audit] if shows_rules else []
     with_body, with_files = "C" in parts or "I" in parts, "C" in parts or "J" in parts
     arguments = _bounded((*request.args_get, *request.args_post, *request.args_path), MAX_ARGUMENT_BYTES)
     return AuditEntry(

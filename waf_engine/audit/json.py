@@ -7,6 +7,7 @@ Where Coraza leaves a field empty that can be filled (http_version, highest_seve
 from __future__ import annotations
 
 import json
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ CONNECTOR = "spoa-waf"
 MIME = "application/json; charset=utf-8"
 
 
+@cache
 def connector_version() -> str:
     """The version of this package; empty where it is not installed."""
     try:

@@ -92,7 +92,7 @@ class TransactionLog:
         """
         if tx.audit_engine != "RelevantOnly":
             return tx.audit_engine == "On"
-        if tx.interruption is not None or any(matched.audit for matched in tx.matched_rules):
+        if tx.interruption is not None or any(record.rule.auditlog for record in tx.records):
             return True
         if self._relevant is None:
             return False
