@@ -38,8 +38,12 @@ class RuleSet:
     warnings: tuple[Diagnostic, ...]
 
 
-def load_all(path: str | Path) -> tuple[Config, dict[str, RuleSet]]:
+def load_all(path: str | Path, *, background: bool = False) -> tuple[Config, dict[str, RuleSet]]:
     """Read a configuration and compile its rules.
+
+    Args:
+        path: the configuration file.
+        background: see `load_rule_sets`.
 
     Raises:
         ConfigError: either has faults; those of both are in it, as far as the configuration could be understood.
@@ -50,15 +54,19 @@ def load_all(path: str | Path) -> tuple[Config, dict[str, RuleSet]]:
         if error.config is None:
             raise
         try:
-            load_rule_sets(error.config)
+            load_rule_sets(error.config, background=True)  # only their faults are wanted
         except ConfigError as more:
             raise ConfigError((*error.diagnostics, *more.diagnostics)) from error
         raise
-    return config, load_rule_sets(config)
+    return config, load_rule_sets(config, background=background)
 
 
-def load_rule_sets(config: Config) -> dict[str, RuleSet]:
+def load_rule_sets(config: Config, *, background: bool = False) -> dict[str, RuleSet]:
     """Compile the rules of all applications; equal rules are compiled once and shared.
+
+    Args:
+        config: the configuration.
+        background: whether rules may run plainly, but at once, while their databases are being compiled.
 
     Returns:
         The rule sets by the names of their applications.
@@ -81,9 +89,9 @@ def load_rule_sets(config: Config) -> dict[str, RuleSet]:
         try:
             if key not in compiled:
                 compiled[key] = (
-                    WAF.from_files(names, registries=registries)
+                    WAF.from_files(names, registries=registries, background=background)
                     if names
-                    else WAF.from_directives(application.directives, registries=registries)
+                    else WAF.from_directives(application.directives, registries=registries, background=background)
                 )
         except SecLangError as error:
             faults.update(dict.fromkeys(_placed(fault, application, config.path) for fault in error.diagnostics))

@@ -8,6 +8,7 @@ old ones when the new are faulty; USR1 reopens the logs.
 
 from __future__ import annotations
 
+import functools
 import gc
 import logging
 import resource
@@ -55,7 +56,7 @@ class Service:
 
     def __init__(self, path: str | Path) -> None:
         self.path = path
-        self.config, self.rule_sets = load_all(path)
+        self.config, self.rule_sets = load_all(path, background=True)
         self.logs = Logs()
         self._listeners: list[socket.socket] = []
 
@@ -110,6 +111,7 @@ class Service:
         async with anyio.create_task_group() as tasks:
             await tasks.start(self._obey_signals)
             tasks.start_soon(self._expire)
+            tasks.start_soon(self._await_plans)
             # Only now, for before there was nobody to obey a HUP, which ends a process that does not expect it.
             start_listening(self._listeners)
             event(self.logger, logging.INFO, "listening", address=" ".join(self.addresses))
@@ -132,6 +134,18 @@ class Service:
                 else:
                     await self._reload()
 
+    async def _await_plans(self) -> None:
+        """Tell when all rules run at full speed, if they did not from the start."""
+        wafs = {id(rules.waf): rules.waf for rules in self.rule_sets.values()}
+        if all(waf.wait(0) for waf in wafs.values()):
+            return
+        event(self.logger, logging.INFO, "patterns are being compiled: until then requests take longer")
+        started = time.monotonic()
+        for waf in wafs.values():
+            await anyio.to_thread.run_sync(waf.wait, abandon_on_cancel=True)
+        seconds = round(time.monotonic() - started, 1)
+        event(self.logger, logging.INFO, "patterns compiled, and kept for the next start", seconds=seconds)
+
     async def _expire(self) -> None:
         while True:
             await anyio.sleep(EXPIRE_EVERY)
@@ -147,7 +161,8 @@ class Service:
     async def _reload(self) -> None:
         """Read everything anew, and exchange it when it is all right."""
         try:
-            config, rule_sets = await anyio.to_thread.run_sync(load_all, self.path)
+            load = functools.partial(load_all, self.path, background=True)
+            config, rule_sets = await anyio.to_thread.run_sync(load)
             logger = self._open_log(config.log)
             handler = self._make_handler(config, rule_sets, self.handler.applications)
         except ConfigError as error:
