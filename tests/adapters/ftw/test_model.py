@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import base64
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapters.ftw.model import Input, Output, Reply, load_cases
+from adapters.ftw.request import build_request
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from adapters.ftw.model import Case
 
 
@@ -286,3 +290,32 @@ def test_base64_may_be_folded(tmp_path: Path):
     text = base64.encodebytes(raw).decode().replace("\n", "\n ")
 
     assert _input(tmp_path, f"{{encoded_request: '{text}'}}").raw == raw
+
+
+_KEYS = st.sampled_from(
+    [
+        "rule_id", "tests", "test_id", "stages", "stage", "input", "output", "log", "status", "headers", "data",
+        "payload", "template", "uris", "encoded_data", "response", "expect_ids", "match_regex", "name", "value", "port", "<<",
+    ]
+)  # fmt: skip
+_SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5), st.sampled_from(["(", "GET", "1"]))
+_TREES = st.recursive(
+    _SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(_KEYS, inner, max_size=5)),
+    max_leaves=30,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(_TREES)
+def test_any_tree_gives_cases_and_faults(tree: object):
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "1.yaml"
+        file.write_text(yaml.safe_dump({"tests": [{"stages": [{"input": tree, "output": tree}], "log": tree}, tree]}))
+        loaded = load_cases([file])
+
+    assert all(case.stages for case in loaded.cases)
+    assert all(fault.span.line >= 1 and fault.span.column >= 1 for fault in loaded.diagnostics)
+    for case in loaded.cases:
+        for stage in case.stages:
+            assert all(isinstance(build_request(stage.input, uri), bytes) for uri in stage.input.uris)
