@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -52,11 +52,13 @@ class Loaded:
         nodes: the directives in order.
         diagnostics: the faults of all files, in the order in which they were met.
         files: the names of the files that were read, each once.
+        lines: the lines of each text by its name, for the diagnostics of whoever goes on.
     """
 
     nodes: tuple[Node, ...]
     diagnostics: tuple[Diagnostic, ...]
     files: tuple[str, ...]
+    lines: Mapping[str, Sequence[str]] = field(default_factory=dict, compare=False, repr=False)
 
 
 def load_files(
@@ -265,7 +267,8 @@ class _Loader:
 
     def result(self) -> Loaded:
         """What was read so far."""
-        return Loaded(tuple(self.nodes), tuple(self.diagnostics), tuple(self.names))
+        lines = {name: source.lines for name, (_, source) in self.parsed.items()}
+        return Loaded(tuple(self.nodes), tuple(self.diagnostics), tuple(self.names), lines)
 
     def include(self, name: str, span: Span, folder: str, lines: Sequence[str] = ()) -> None:
         """Load what an Include names.

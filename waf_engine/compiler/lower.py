@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from waf_engine.compiler.plan import Exclusion
+    from waf_engine.diagnostics import Diagnostic
     from waf_engine.loaders import Loaded
     from waf_engine.registry import Registry
     from waf_engine.seclang.ast import Node, OperatorRef, VariableRef
@@ -60,7 +61,7 @@ def compile_plan(
     _check_markers(state)
     for check in state.at_end.values():
         check()
-    diagnostics = sorted(state.diagnostics, key=lambda d: d.severity is Severity.WARNING)
+    diagnostics = _in_order(state.diagnostics, loaded)
     if any(d.severity is Severity.ERROR for d in diagnostics):
         raise SecLangError(diagnostics)
     return Plan(
@@ -70,6 +71,18 @@ def compile_plan(
         diagnostics=tuple(diagnostics),
         files=loaded.files,
     )
+
+
+def _in_order(diagnostics: Iterable[Diagnostic], loaded: Loaded) -> list[Diagnostic]:
+    """Errors before warnings, each in the order of the files and lines, with the text of their lines."""
+    files = {name: order for order, name in enumerate(loaded.lines)}
+
+    def place(diagnostic: Diagnostic) -> tuple[bool, int, int, int]:
+        span = diagnostic.span
+        return diagnostic.severity is Severity.WARNING, files.get(span.file, 0), span.line, span.column
+
+    shown = (diagnostic.with_source(loaded.lines.get(diagnostic.span.file, ())) for diagnostic in diagnostics)
+    return sorted(shown, key=place)
 
 
 class _Walk:

@@ -88,8 +88,8 @@ def test_markers_are_never_removed():
         ('SecRuleUpdateTargetById 10 "!ARGS:a"', ["ARGS:b"]),
         ('SecRuleUpdateTargetById 10 "!ARGS:/^[A]$/"', ["ARGS:b"]),
         ('SecRuleUpdateTargetById 10 "!ARGS"', []),
-        ('SecRuleUpdateTargetById 10 "REQUEST_HEADERS:X"', ["ARGS:a", "ARGS:b", "REQUEST_HEADERS:x"]),
-        ('SecRuleUpdateTargetById 10 "REQUEST_HEADERS:X|!ARGS:b"', ["ARGS:a", "REQUEST_HEADERS:x"]),
+        ('SecRuleUpdateTargetById 10 "REQUEST_HEADERS:X"', ["ARGS:a", "ARGS:b", "REQUEST_HEADERS:X"]),
+        ('SecRuleUpdateTargetById 10 "REQUEST_HEADERS:X|!ARGS:b"', ["ARGS:a", "REQUEST_HEADERS:X"]),
         ('SecRuleUpdateTargetById 1-10 "!ARGS:a"', ["ARGS:b"]),
         ('SecRuleUpdateTargetById 11 10 "!ARGS:a"', ["ARGS:b"]),  # Coraza: the first id alone
         ('SecRuleUpdateTargetByTag sqli "!ARGS:a"', ["ARGS:b"]),

@@ -97,6 +97,23 @@ def test_selectors_and_exclusions(targets: str, names: list[str]):
     assert found == names
 
 
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("REQUEST_HEADERS:User-Agent", "REQUEST_HEADERS:User-Agent"),  # as the rule has it: HTTP/2 has small letters
+        ("REQUEST_HEADERS", "REQUEST_HEADERS:user-agent"),
+        ("REQUEST_HEADERS:/^USER/", "REQUEST_HEADERS:user-agent"),
+        ("ARGS:ID", "ARGS:id"),  # as the request has it
+    ],
+)
+def test_the_name_of_what_matched(target: str, name: str):
+    rules = f'SecRule {target} "@rx ." "id:1,phase:1,setvar:\'tx.name=%{{MATCHED_VAR_NAME}}\'"'
+    tx = exchange(rules, "/?id=1", headers=[("user-agent", "x")])
+
+    assert [m.name for m in tx.matched_rules[0].matches] == [name]
+    assert tx.tx == {b"name": name.encode()}
+
+
 # -- transformations ------------------------------------------------------------------------------
 
 
