@@ -252,3 +252,25 @@ def test_what_a_processor_hides_hides_the_body():
 
     assert sanitiser.request_body(b"encoded") == b"*******"
     assert sanitiser.request_body(b"as decoded") == b"as *******"
+
+
+def test_a_client_cannot_make_the_search_long():
+    """Too many values to look for: everything that a client sent is masked, what the rules say is not."""
+    rules = HIDE + "SecRule ARGS:x \"@rx .\" \"id:1,phase:2,pass,log,auditlog,msg:'seen',tag:'t'\""
+    body = b"&".join(b"password=%06d" % n for n in range(999)) + b"&x=abc"
+    few = exchange(rules, body=body)
+    assert entry_of(few).request_body.endswith(b"&x=abc")
+    many = exchange(rules, "/?" + "&".join(f"password={n:06}" for n in range(1000, 1400)), body=body)
+
+    assert set(entry_of(many).request_body) == {ord("*")}
+    assert '[id "1"]' in many.matched_rules[-1].coraza_line()
+
+
+def test_a_long_json_body_in_tx_is_cut_and_masked():
+    body = json.dumps({"a": "x" * 9000, "p": "topsecret"}).encode()
+    rules = BASE + 'SecAction "id:900,phase:1,pass,nolog,ctl:requestBodyProcessor=JSON,sanitiseArg:json.p"\n'
+    tx = exchange(rules, headers=[("Content-Type", "a/json")], body=body)
+    shown_tx = sanitiser_of(tx).member("TX", b"json_request_body", body)
+
+    assert len(shown_tx) == 8192
+    assert b"topsecret" not in debug_lines(tx, 9)
