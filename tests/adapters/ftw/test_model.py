@@ -293,10 +293,30 @@ def test_base64_may_be_folded(tmp_path: Path):
 
 
 _KEYS = st.sampled_from(
-    (
-        "rule_id tests test_id stages stage input output log status headers data payload template uris encoded_data "
-        "response expect_ids match_regex name value port <<"
-    ).split()
+    [
+        "rule_id",
+        "tests",
+        "test_id",
+        "stages",
+        "stage",
+        "input",
+        "output",
+        "log",
+        "status",
+        "headers",
+        "data",
+        "payload",
+        "template",
+        "uris",
+        "encoded_data",
+        "response",
+        "expect_ids",
+        "match_regex",
+        "name",
+        "value",
+        "port",
+        "<<",
+    ]
 )
 _SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5), st.sampled_from(["(", "GET", "1"]))
 _TREES = st.recursive(
