@@ -29,8 +29,8 @@ def validate_schema(argument: str, context: CompileContext) -> Test:
 
     Argument: the file's name, looked for beside the rule's file: an XML schema (it begins with ``<``) or a JSON schema.
     Matches: with an XML schema, a transaction whose XML body (or, without one, a value that) is not valid; with a JSON
-        schema, a value that is no JSON, or not valid, or has a name twice in one object. For an empty value (REQUEST_BODY
-        of a JSON body) the JSON body is taken, from phase 4 on the response's; without one it does not match.
+        schema, a value that is no JSON, or not valid, or has a name twice in one object. For an empty value (that is
+        REQUEST_BODY of a JSON body) the JSON body is taken, from phase 4 on the response's; without one: no match.
     Example: @validateSchema order.xsd
         matches "<order/>"
         not "<order><item>1</item></order>"
