@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskStatus
 
+    from waf_engine import WAF
+
 EXPIRE_EVERY = 1.0  # seconds between two looks for transactions whose response did not come
 
 VERSION = version("spoa-waf")
@@ -90,10 +92,16 @@ class Service:
             self.close()
 
     def close(self) -> None:
-        """Let go of sockets and logs."""
+        """Let go of sockets and logs; the audit logs are written out first."""
         for listener in self._listeners:
             listener.close()
+        for waf in self._wafs():
+            waf.close()
         self.logs.close()
+
+    def _wafs(self) -> list[WAF]:
+        """The rule sets at work, each once."""
+        return list({id(rules.waf): rules.waf for rules in self.rule_sets.values()}.values())
 
     @property
     def addresses(self) -> list[str]:
@@ -136,12 +144,12 @@ class Service:
 
     async def _await_plans(self) -> None:
         """Tell when all rules run at full speed, if they did not from the start."""
-        wafs = {id(rules.waf): rules.waf for rules in self.rule_sets.values()}
-        if all(waf.wait(0) for waf in wafs.values()):
+        wafs = self._wafs()
+        if all(waf.wait(0) for waf in wafs):
             return
         event(self.logger, logging.INFO, "patterns are being compiled: until then requests take longer")
         started = time.monotonic()
-        for waf in wafs.values():
+        for waf in wafs:
             await anyio.to_thread.run_sync(waf.wait, abandon_on_cancel=True)
         seconds = round(time.monotonic() - started, 1)
         event(self.logger, logging.INFO, "patterns compiled, and kept for the next start", seconds=seconds)
@@ -156,6 +164,8 @@ class Service:
             event(
                 self.logger, logging.ERROR, "a log file could not be reopened", file=error.filename, reason=str(error)
             )
+        for waf in self._wafs():
+            waf.reopen_logs()
         event(self.logger, logging.INFO, "logs reopened")
 
     async def _reload(self) -> None:
