@@ -57,7 +57,7 @@ class FrameBuffer:
             gate: Called with the type of a frame as soon as that byte is there; it may raise RemoteProtocolError.
 
         Raises:
-            RemoteProtocolError: A length that is too small or too large, or the gate's. Then no frame's beginning can be
+            RemoteProtocolError: A length that is too small or too large, or the gate's. No frame's beginning can be
                 known any more: clear the buffer.
         """
         data, start = self._data, self._position

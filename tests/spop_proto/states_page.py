@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 INTRODUCTION = """\
 # The states of SPOP, both sides
 
-Drawn from the tables in `spop_proto/_state.py` by `tests/spop_proto/states_page.py`; a test fails when this page is stale.
-Names of frames and status codes are those of HAProxy's SPOE.txt.
+Drawn from the tables in `spop_proto/_state.py` by `tests/spop_proto/states_page.py`; a test fails when this page is
+stale. Names of frames and status codes are those of HAProxy's SPOE.txt.
 """
 TERMINAL = """
 In {closed} and {failed} everything that comes is ignored, and nothing can be sent: write what is left, then close.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,7 +45,6 @@ from tests.spop_proto.support import (
     HELLO,
     HELLO_ITEMS,
     MESSAGES,
-    NOTIFY,
     UNSET,
     flush,
     frame,
@@ -58,8 +59,8 @@ from tests.spop_proto.support import (
 WHOLE = (Message("m", (("a", "xyz"), ("b", 42))),)
 BYE = frame(HAPROXY_DISCONNECT, payload=BYE_ITEMS)
 
-# Each row of the table of spop.md 2.1, and what SPOE.txt says of frames that the table has under "other": what the frame
-# is, what comes of it. A number is the status of the DISCONNECT.
+# Each row of the table of spop.md 2.1, and what SPOE.txt says of frames that the table has under "other": what the
+# frame is, what comes of it. A number is the status of the DISCONNECT.
 FRAMES = {
     AgentInput.HELLO: HELLO,
     AgentInput.HEALTHCHECK: frame(HAPROXY_HELLO, payload=HEALTHCHECK_ITEMS),
@@ -156,7 +157,7 @@ def observed(state: AgentState, received: AgentInput) -> int | str:
 
 
 @pytest.mark.parametrize(("state", "received"), ROWS, ids=lambda each: each.name)
-def test_each_row_of_the_table(state, received):
+def test_each_row_of_the_table(state: Any, received: Any):
     assert observed(state, received) == EXPECTED[state][received]
 
 
@@ -171,7 +172,7 @@ def test_the_rows_are_all_that_can_happen():
 
 
 @pytest.mark.parametrize(("state", "received"), ROWS, ids=lambda each: each.name)
-def test_a_changed_row_is_noticed(state, received, monkeypatch):
+def test_a_changed_row_is_noticed(state: Any, received: Any, monkeypatch: pytest.MonkeyPatch):
     """Mutation: each row replaced by another must change what is observed."""
     step = AGENT_RECEIVES[state][received]
     if step.effect is Effect.FAIL:
@@ -189,7 +190,7 @@ def test_a_changed_row_is_noticed(state, received, monkeypatch):
 
 @pytest.mark.parametrize("received", list(AgentInput), ids=lambda each: each.name)
 @pytest.mark.parametrize("state", [AgentState.CLOSED, AgentState.FAILED], ids=lambda each: each.name)
-def test_after_the_end_everything_is_ignored(state, received):
+def test_after_the_end_everything_is_ignored(state: Any, received: Any):
     connection = in_state(state)
 
     assert connection.receive_data(FRAMES[received]) == []
@@ -205,9 +206,11 @@ def test_after_the_end_everything_is_ignored(state, received):
 
 @pytest.mark.parametrize("state", list(AgentState), ids=lambda each: each.name)
 @pytest.mark.parametrize(
-    "event", [Ack(1, 1), Aborted(7, 1), AgentDisconnect(), HAProxyHello(), Notify(1, 1)], ids=lambda each: type(each).__name__
+    "event",
+    [Ack(1, 1), Aborted(7, 1), AgentDisconnect(), HAProxyHello(), Notify(1, 1)],
+    ids=lambda each: type(each).__name__,
 )
-def test_what_a_state_does_not_allow_is_our_fault_and_changes_nothing(state, event):
+def test_what_a_state_does_not_allow_is_our_fault_and_changes_nothing(state: Any, event: Any):
     connection = in_state(state)
     if type(event) in AGENT_SENDS[state] and not isinstance(event, Ack):
         connection.send(event)
@@ -278,7 +281,7 @@ def test_a_health_check_is_refused_when_asked_to_but_other_hellos_are_not():
         (b"", 5),
     ],
 )
-def test_a_hello_that_cannot_be_agreed_to_is_refused_after_a_while(items, status):
+def test_a_hello_that_cannot_be_agreed_to_is_refused_after_a_while(items: Any, status: int):
     """spop.md 0.9: HAProxy <= 3.0 reconnects at once, thousands of times a second."""
     connection = AgentConnection(Limits(refusal_delay=0.7))
     (failure,) = connection.receive_data(frame(HAPROXY_HELLO, payload=items))
@@ -295,8 +298,10 @@ def test_after_hello_a_failure_is_sent_at_once():
     assert failure.delay == 0
 
 
-@pytest.mark.parametrize("first", [b"GET / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\n", b"\x16\x03\x01\x02\x00\x01", b"PROXY TCP4 "])
-def test_another_protocol_on_the_port_ends_at_its_first_bytes(first):
+@pytest.mark.parametrize(
+    "first", [b"GET / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\n", b"\x16\x03\x01\x02\x00\x01", b"PROXY TCP4 "]
+)
+def test_another_protocol_on_the_port_ends_at_its_first_bytes(first: bytes):
     connection = AgentConnection()
     events = connection.receive_data(first[:5])
 
@@ -363,7 +368,7 @@ def test_a_notify_without_messages_is_answered_too():
 
 
 @pytest.mark.parametrize("ids", [(1, 0), (0, 0)])
-def test_a_frame_id_of_zero(ids):
+def test_a_frame_id_of_zero(ids: tuple[int, int]):
     assert running_agent().receive_data(notify(*ids))[0].status == StatusCode.INVALID_FRAME
 
 
@@ -387,7 +392,7 @@ def test_a_pair_is_free_again_after_its_ack():
 
 
 @pytest.mark.parametrize("ids", [(1, 2), (2, 1), (0, 0)])
-def test_an_ack_of_what_is_not_in_flight_is_our_fault(ids):
+def test_an_ack_of_what_is_not_in_flight_is_our_fault(ids: tuple[int, int]):
     connection = running_agent()
     connection.receive_data(notify(1, 1))
 
@@ -398,8 +403,10 @@ def test_an_ack_of_what_is_not_in_flight_is_our_fault(ids):
         connection.send(Ack(1, 1))
 
 
-@pytest.mark.parametrize("wrong", [SetVar(9, "a", 1), SetVar(2, "a-b", 1), SetVar(2, "a", 1 << 70), SetVar(2, "a", 1.5)])
-def test_what_haproxy_punishes_cannot_be_sent_and_the_notify_can_still_be_answered(wrong):
+@pytest.mark.parametrize(
+    "wrong", [SetVar(9, "a", 1), SetVar(2, "a-b", 1), SetVar(2, "a", 1 << 70), SetVar(2, "a", 1.5)]
+)
+def test_what_haproxy_punishes_cannot_be_sent_and_the_notify_can_still_be_answered(wrong: Any):
     connection = running_agent()
     connection.receive_data(notify(1, 1))
 
@@ -421,7 +428,7 @@ def ack_of(size: int) -> Ack:
 
 
 @pytest.mark.parametrize(("mitigation", "largest"), [(True, 16379), (False, 16380)])
-def test_the_largest_ack(mitigation, largest):
+def test_the_largest_ack(mitigation: bool, largest: int):
     """spop.md 0.7: one of 16,380 bytes fills the buffer of HAProxy >= 3.1, which then stalls."""
     connection = running_agent(AgentConnection(stall_mitigation=mitigation))
     connection.receive_data(notify(1, 1))
@@ -434,7 +441,7 @@ def test_the_largest_ack(mitigation, largest):
     assert len(connection.data_to_send()) == largest + 4
 
 
-def writes(sizes, *, mitigation=True):
+def writes(sizes: list[int], *, mitigation: bool = True):
     """The sizes of the ACKs in each write, when ACKs of these sizes (prefix included) wait."""
     connection = running_agent(AgentConnection(stall_mitigation=mitigation))
     for number, size in enumerate(sizes, 1):
@@ -454,14 +461,14 @@ def writes(sizes, *, mitigation=True):
         ([9000, 9000], [[9000], [9000]]),
     ],
 )
-def test_no_write_fills_haproxys_buffer(sizes, expected):
+def test_no_write_fills_haproxys_buffer(sizes: list[int], expected: Any):
     assert writes(sizes) == expected
     assert writes(sizes, mitigation=False) == [sizes]
 
 
 @given(st.lists(st.integers(300, 5000), max_size=30))
 @settings(max_examples=30)
-def test_writes_stay_below_the_buffer_and_lose_nothing(sizes):
+def test_writes_stay_below_the_buffer_and_lose_nothing(sizes: list[int]):
     chunks = writes(sizes)
 
     assert [size for chunk in chunks for size in chunk] == sizes
@@ -569,7 +576,7 @@ def test_haproxy_aborts():
 
 
 @pytest.mark.parametrize("last", [frame(UNSET, FIN, 7, 1, b"rest"), frame(UNSET, FIN | ABRT, 7, 1)])
-def test_we_abort_and_what_still_comes_is_dropped(last):
+def test_we_abort_and_what_still_comes_is_dropped(last: bytes):
     connection = running_agent()
     connection.receive_data(notify(7, 1, MESSAGES[:5], flags=0))
     connection.send(Aborted(7, 1))
@@ -736,7 +743,7 @@ def test_a_busy_connection_is_not_idle():
 INPUTS = st.sampled_from([*AgentInput, "eof", "drain", "finish", Ack, Aborted, AgentDisconnect, "ack all"])
 
 
-def realised(connection, received, number):
+def realised(connection: Any, received: Any, number: int):
     """A frame that is this input in the connection's state."""
     pair = connection._fragment_pair or (number, 1)
     flags = {AgentInput.UNSET_PART: 0, AgentInput.UNSET_LAST: FIN, AgentInput.UNSET_ABORT: FIN | ABRT}
@@ -753,10 +760,12 @@ def realised(connection, received, number):
 
 @given(st.lists(INPUTS, max_size=25), st.booleans(), st.lists(st.integers(1, 40), min_size=1, max_size=4))
 @settings(max_examples=300)
-def test_all_states_with_all_inputs(inputs, fragments, sizes):
+def test_all_states_with_all_inputs(inputs: Any, fragments: bool, sizes: list[int]):
     """Whatever comes in whatever order: the tables are followed, nothing is raised, only whole frames go out."""
     only = {Capability.PIPELINING, Capability.FRAGMENTATION} if fragments else {Capability.PIPELINING}
-    connection = running_agent(AgentConnection(capabilities=only)) if sizes[0] > 5 else AgentConnection(capabilities=only)
+    connection = (
+        running_agent(AgentConnection(capabilities=only)) if sizes[0] > 5 else AgentConnection(capabilities=only)
+    )
     sent = b""
     for number, each in enumerate(inputs, 1):
         before = connection.state

@@ -1,5 +1,7 @@
 """Cutting a stream into frames."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ BODIES = st.lists(st.binary(min_size=7, max_size=40), max_size=8)
 SIZES = st.lists(st.integers(1, 30), min_size=1, max_size=6)
 
 
-def cut(pieces):
+def cut(pieces: Any):
     buffer = FrameBuffer()
     found = []
     for piece in pieces:
@@ -23,7 +25,7 @@ def cut(pieces):
 
 
 @given(BODIES, SIZES, st.binary(max_size=3))
-def test_the_frames_do_not_depend_on_the_cuts(bodies, sizes, rest):
+def test_the_frames_do_not_depend_on_the_cuts(bodies: list[bytes], sizes: list[int], rest: bytes):
     stream = b"".join(len(body).to_bytes(4, "big") + body for body in bodies) + rest
     found, buffer = cut(in_pieces(stream, sizes))
 
@@ -54,7 +56,7 @@ def test_a_frame_in_the_making_is_not_looked_at_before_it_is_whole():
         (b"GET ", StatusCode.FRAME_TOO_BIG, "this is HTTP, not SPOP: the stream begins with b'GET '"),
     ],
 )
-def test_a_wrong_length_is_refused_before_anything_is_stored(prefix, status, reason):
+def test_a_wrong_length_is_refused_before_anything_is_stored(prefix: bytes, status: int, reason: str):
     buffer = FrameBuffer()
     buffer.add(prefix)
 

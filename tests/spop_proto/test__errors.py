@@ -1,5 +1,7 @@
 """Status codes and errors."""
 
+from typing import Any
+
 import pytest
 
 from spop_proto import LocalProtocolError, ProtocolError, RemoteProtocolError, StatusCode
@@ -16,7 +18,7 @@ def test_a_status_of_an_agents_own_stays_a_number():
 
 
 @pytest.mark.parametrize("error", [LocalProtocolError, RemoteProtocolError])
-def test_errors_tell_reason_and_status(error):
+def test_errors_tell_reason_and_status(error: Any):
     raised = error("why", StatusCode.FRAME_TOO_BIG)
 
     assert isinstance(raised, ProtocolError)

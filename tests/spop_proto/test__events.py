@@ -3,6 +3,7 @@
 import copy
 import pickle
 from dataclasses import FrozenInstanceError, fields
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: type(event).__name__)
-def test_each_is_a_frozen_value(event):
+def test_each_is_a_frozen_value(event: Any):
     by_name = {field.name: getattr(event, field.name) for field in fields(event)}
     again = type(event)(**by_name)
 

@@ -15,7 +15,7 @@ def test_an_empty_ack_as_the_specification_writes_it():
 
 
 @given(st.integers(0, 255), st.integers(0, 3), IDS, IDS, st.binary())
-def test_round_trip(kind, flags, stream_id, frame_id, payload):
+def test_round_trip(kind: int, flags: int, stream_id: int, frame_id: int, payload: bytes):
     encoded = encode_frame(kind, flags, stream_id, frame_id, payload)
     frame = encoded[4:]
     header = parse_header(frame)
@@ -31,7 +31,7 @@ def test_reserved_flags_are_ignored():
 
 
 @pytest.mark.parametrize("frame", ["03000000010" + "1f0", "0300000001f0f0", "0300000001f0f0f0", "0300000001f08080"])
-def test_a_cut_id_is_the_peers_fault(frame):
+def test_a_cut_id_is_the_peers_fault(frame: str):
     with pytest.raises(RemoteProtocolError, match="inside its stream-id or frame-id"):
         parse_header(bytes.fromhex(frame))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -153,12 +155,12 @@ def observed(state: HAProxyState, received: HAProxyInput) -> int | str:
 
 
 @pytest.mark.parametrize(("state", "received"), ROWS, ids=lambda each: each.name)
-def test_each_row_of_the_table(state, received):
+def test_each_row_of_the_table(state: Any, received: Any):
     assert observed(state, received) == EXPECTED[state][received]
 
 
 @pytest.mark.parametrize(("state", "received"), ROWS, ids=lambda each: each.name)
-def test_a_changed_row_is_noticed(state, received, monkeypatch):
+def test_a_changed_row_is_noticed(state: Any, received: Any, monkeypatch: pytest.MonkeyPatch):
     """Mutation: each row replaced by another must change what is observed."""
     step = HAPROXY_RECEIVES[state][received]
     if step.effect is Effect.FAIL:
@@ -177,7 +179,7 @@ def test_a_changed_row_is_noticed(state, received, monkeypatch):
 
 @pytest.mark.parametrize("received", list(HAProxyInput), ids=lambda each: each.name)
 @pytest.mark.parametrize("state", [HAProxyState.CLOSED, HAProxyState.FAILED], ids=lambda each: each.name)
-def test_after_the_end_everything_is_ignored(state, received):
+def test_after_the_end_everything_is_ignored(state: Any, received: Any):
     connection = in_state(state)
 
     assert connection.receive_data(FRAMES[received]) == []
@@ -193,7 +195,7 @@ def test_after_the_end_everything_is_ignored(state, received):
     [HAProxyHello(), Notify(11, 1), Aborted(7, 1), HAProxyDisconnect(), Ack(1, 1)],
     ids=lambda each: type(each).__name__,
 )
-def test_what_may_be_sent(state, event):
+def test_what_may_be_sent(state: Any, event: Any):
     connection = in_state(state)
     following = HAPROXY_SENDS[state].get(type(event))
     if following is not None:
@@ -211,32 +213,37 @@ def test_what_may_be_sent(state, event):
 # HELLO
 
 
-def test_a_hello_as_haproxy_writes_it():
-    """spop.md 1.8, numbers 1 to 3, byte by byte."""
-    for hello, expected in (
-        (
-            HAProxyHello(capabilities=(), healthcheck=True),
-            "0000004e0100000001000012737570706f727465642d76657273696f6e730803322e300e6d61782d6672616d652d73697a6503fcf006"
-            "0c6361706162696c697469657308000b6865616c7468636865636b11",
-        ),
-        (
-            HAProxyHello(
-                capabilities=("pipelining", "async"), engine_id="7a2a5569-ed2a-4230-9291-73c368f3a0f9"
-            ),
-            "000000810100000001000012737570706f727465642d76657273696f6e730803322e300e6d61782d6672616d652d73697a6503fcf006"
-            "0c6361706162696c697469657308107"
-            "06970656c696e696e672c6173796e6309656e67696e652d6964082437613261353536392d656432612d343233302d393239312d3733"
-            "63333638663361306639",
-        ),
-    ):
-        connection = HAProxyConnection()
-        connection.send(hello)
-        assert connection.hello == hello
-        assert flush(connection).hex() == expected
+COMMON_ITEMS = (
+    "12737570706f727465642d76657273696f6e730803322e300e6d61782d6672616d652d73697a6503fcf0060c6361706162696c697469657308"
+)
+HEALTHCHECK = "0000004e01000000010000" + COMMON_ITEMS + "000b6865616c7468636865636b11"
+LEGACY = (
+    "0000008101000000010000"
+    + COMMON_ITEMS
+    + "10706970656c696e696e672c6173796e6309656e67696e652d696408243761326135353639"
+    + "2d656432612d343233302d393239312d373363333638663361306639"
+)
+ENGINE_ID = "7a2a5569-ed2a-4230-9291-73c368f3a0f9"
+
+
+@pytest.mark.parametrize(
+    ("hello", "expected"),
+    [
+        (HAProxyHello(capabilities=(), healthcheck=True), HEALTHCHECK),
+        (HAProxyHello(capabilities=("pipelining", "async"), engine_id=ENGINE_ID), LEGACY),
+    ],
+)
+def test_a_hello_as_haproxy_writes_it(hello: HAProxyHello, expected: str):
+    """spop.md 1.8, numbers 1 and 2, byte by byte."""
+    connection = HAProxyConnection()
+    connection.send(hello)
+
+    assert connection.hello == hello
+    assert flush(connection).hex() == expected
 
 
 @pytest.mark.parametrize("hello", [HAProxyHello(max_frame_size=255), HAProxyHello(engine_id="x" * 200)])
-def test_a_hello_that_makes_no_sense_is_our_fault(hello):
+def test_a_hello_that_makes_no_sense_is_our_fault(hello: Any):
     connection = HAProxyConnection()
     with pytest.raises(LocalProtocolError):
         connection.send(hello)
@@ -295,7 +302,7 @@ def test_the_limit_of_notifys_in_flight():
 
 
 @pytest.mark.parametrize("ids", [(-1, 1), (1, 0), (2**64, 1), (1, 2**64), (5, 1)])
-def test_ids_that_cannot_be_used(ids):
+def test_ids_that_cannot_be_used(ids: tuple[int, int]):
     connection = running_haproxy()
     connection.send(Notify(5, 1))
     flush(connection)
@@ -376,13 +383,21 @@ def test_a_large_notify_goes_out_in_fragments_with_room_for_the_header():
     connection.send(Notify(7, 1, (LARGE,)))
     sent = frames(flush(connection))
 
-    assert [(kind, flags) for kind, flags, *_ in sent] == [(NOTIFY, 0), (UNSET, 0), (UNSET, 0), (UNSET, 0), (UNSET, FIN)]
+    assert [(kind, flags) for kind, flags, *_ in sent] == [
+        (NOTIFY, 0),
+        (UNSET, 0),
+        (UNSET, 0),
+        (UNSET, 0),
+        (UNSET, FIN),
+    ]
     assert {ids for _, _, *ids, _ in map(tuple, sent) for ids in [tuple(ids)]} == {(7, 1)}
     assert [len(payload) for *_, payload in sent[:-1]] == [224] * 4
 
 
 def test_without_fragmentation_a_large_notify_is_our_fault():
-    connection = running_haproxy(items=SMALL_FRAMES_ITEMS.replace(b"\x18pipelining,fragmentation", b"\x00"), hello=HELLO)
+    connection = running_haproxy(
+        items=SMALL_FRAMES_ITEMS.replace(b"\x18pipelining,fragmentation", b"\x00"), hello=HELLO
+    )
 
     with pytest.raises(LocalProtocolError, match="takes no fragments") as raised:
         connection.send(Notify(1, 1, (LARGE,)))
@@ -414,7 +429,7 @@ def test_we_abort_what_has_not_begun_without_a_word():
 
 
 @pytest.mark.parametrize("ids", [(7, 1), (9, 1), (8, 8)])
-def test_what_is_sent_already_or_whole_cannot_be_aborted(ids):
+def test_what_is_sent_already_or_whole_cannot_be_aborted(ids: tuple[int, int]):
     connection = fragmenting()
     connection.send(Notify(7, 1, (LARGE,)))
     flush(connection)
@@ -496,9 +511,15 @@ def test_the_agent_closes():
 BODIES = st.binary(max_size=2000)
 
 
-@given(st.lists(BODIES, max_size=8), st.lists(st.integers(1, 600), min_size=1, max_size=4), st.sampled_from([256, 512, 16380]))
+@given(
+    st.lists(BODIES, max_size=8),
+    st.lists(st.integers(1, 600), min_size=1, max_size=4),
+    st.sampled_from([256, 512, 16380]),
+)
 @settings(max_examples=60)
-def test_both_sides_understand_each_other_however_the_bytes_are_cut(bodies, sizes, frame_size):
+def test_both_sides_understand_each_other_however_the_bytes_are_cut(
+    bodies: list[bytes], sizes: list[int], frame_size: int
+):
     haproxy, agent = pair(max_frame_size=frame_size)
     sent = [Notify(number, 1, (Message("m", (("body", body),)),)) for number, body in enumerate(bodies, 1)]
     for notify in sent:
@@ -519,12 +540,14 @@ def test_both_sides_understand_each_other_however_the_bytes_are_cut(bodies, size
     assert (haproxy.in_flight, agent.in_flight) == (0, 0)
 
 
-INPUTS = st.sampled_from([*HAProxyInput, "eof", "cancel", HAProxyHello, Notify, "large", Aborted, HAProxyDisconnect, "one"])
+INPUTS = st.sampled_from(
+    [*HAProxyInput, "eof", "cancel", HAProxyHello, Notify, "large", Aborted, HAProxyDisconnect, "one"]
+)
 
 
 @given(st.lists(INPUTS, max_size=25), st.booleans())
 @settings(max_examples=300)
-def test_all_states_with_all_inputs(inputs, lenient):
+def test_all_states_with_all_inputs(inputs: Any, lenient: bool):
     """Whatever comes in whatever order: the tables are followed and nothing is raised but our own faults."""
     connection = HAProxyConnection(as_haproxy=lenient)
     for number, each in enumerate(inputs, 1):

@@ -1,6 +1,7 @@
 """The limits: each has a default, a unit and a reason."""
 
 from dataclasses import FrozenInstanceError, fields
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from spop_proto import Limits
 
 
 @pytest.mark.parametrize("limit", fields(Limits), ids=lambda limit: limit.name)
-def test_each_has_a_unit_and_a_reason(limit):
+def test_each_has_a_unit_and_a_reason(limit: Any):
     assert limit.metadata["unit"]
     assert len(limit.metadata["reason"]) > 20
 
@@ -25,7 +26,7 @@ def test_defaults_are_those_of_the_specification():
 @pytest.mark.parametrize(
     "wrong", [{"frame_size": 255}, {"messages": 0}, {"in_flight": -1}, {"idle_timeout": 0.0}, {"refusal_delay": -1.0}]
 )
-def test_nonsense_is_refused(wrong):
+def test_nonsense_is_refused(wrong: Any):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Limits(**wrong)
 

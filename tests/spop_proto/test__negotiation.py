@@ -1,5 +1,7 @@
 """What two HELLOs agree to, spop.md 1.5."""
 
+from typing import Any
+
 import pytest
 
 from spop_proto import (
@@ -25,11 +27,11 @@ ITEMS = {"supported-versions": "2.0", "max-frame-size": 16380, "capabilities": "
 ANSWER = {"version": "2.0", "max-frame-size": 16380, "capabilities": "pipelining"}
 
 
-def without(items, key):
+def without(items: Any, key: str):
     return {name: value for name, value in items.items() if name != key}
 
 
-def refused(function, *args, **kwargs):
+def refused(function: Any, *args: Any, **kwargs: Any):
     with pytest.raises(RemoteProtocolError) as raised:
         function(*args, **kwargs)
     return raised.value.status
@@ -61,7 +63,7 @@ def test_spaces_in_lists_do_not_count():
         ("capabilities", StatusCode.CAPABILITIES_MISSING),
     ],
 )
-def test_what_must_be_there(key, status):
+def test_what_must_be_there(key: str, status: int):
     assert refused(read_haproxy_hello, without(ITEMS, key)) == status
 
 
@@ -77,7 +79,7 @@ def test_what_must_be_there(key, status):
         ("healthcheck", 1),
     ],
 )
-def test_wrong_types(key, value):
+def test_wrong_types(key: str, value: Any):
     assert refused(read_haproxy_hello, {**ITEMS, key: value}) == StatusCode.INVALID_FRAME
 
 
@@ -96,7 +98,7 @@ def test_the_smallest_frame():
         ((), {Capability.PIPELINING}, ()),
     ],
 )
-def test_fragmentation_is_announced_unconditionally_pipelining_is_not(announced, willing, agreed):
+def test_fragmentation_is_announced_unconditionally_pipelining_is_not(announced: Any, willing: Any, agreed: Any):
     hello = HAProxyHello(capabilities=announced)
 
     assert negotiate(hello, frame_size=1 << 20, capabilities=willing).capabilities == agreed
@@ -110,12 +112,12 @@ def test_the_frame_size_is_haproxys_unless_ours_is_smaller():
 
 
 @pytest.mark.parametrize("versions", [("2.0",), ("1.0", "2.0"), ("2.1",), ("3.0", "2")])
-def test_any_minor_of_the_second_version_is_fine(versions):
+def test_any_minor_of_the_second_version_is_fine(versions: Any):
     assert negotiate(HAProxyHello(versions), frame_size=300, capabilities=()).version == "2.0"
 
 
 @pytest.mark.parametrize("versions", [(), ("1.0",), ("3.0", "20.0"), ("",)])
-def test_no_common_version(versions):
+def test_no_common_version(versions: Any):
     status = refused(negotiate, HAProxyHello(versions), frame_size=300, capabilities=())
 
     assert status == StatusCode.UNSUPPORTED_VERSION
@@ -139,7 +141,7 @@ def test_an_answer_of_an_agent():
         ({**ANSWER, "version": 2}, StatusCode.INVALID_FRAME),
     ],
 )
-def test_wrong_answers(items, status):
+def test_wrong_answers(items: Any, status: int):
     assert refused(read_agent_hello, items, HAProxyHello()) == status
 
 
@@ -179,7 +181,7 @@ def test_items_stand_in_haproxys_order():
         ({"status-code": 0, "message": "x" * 300}, (StatusCode.NORMAL, "x" * 255)),
     ],
 )
-def test_a_disconnect_is_read_whatever_is_in_it(items, read):
+def test_a_disconnect_is_read_whatever_is_in_it(items: Any, read: Any):
     assert read_disconnect(items) == read
 
 

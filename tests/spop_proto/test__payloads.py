@@ -2,6 +2,7 @@
 
 import warnings
 from ipaddress import IPv4Address
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -42,12 +43,12 @@ ACTIONS = st.lists(
 
 
 @given(MESSAGES)
-def test_messages_round_trip(messages):
+def test_messages_round_trip(messages: Any):
     assert decode_messages(encode_messages(messages), 0, LIMITS) == messages
 
 
 @given(ACTIONS)
-def test_actions_round_trip(actions):
+def test_actions_round_trip(actions: Any):
     encoded = encode_actions(actions, LIMITS)
 
     assert decode_actions(encoded, 0, LIMITS) == actions
@@ -56,7 +57,7 @@ def test_actions_round_trip(actions):
 
 
 @given(st.dictionaries(NAMES.filter(bool), VALUES | TEXTS, max_size=5))
-def test_items_round_trip(items):
+def test_items_round_trip(items: Any):
     assert decode_items(encode_items(items.items()), 0, LIMITS) == items
 
 
@@ -73,9 +74,10 @@ def test_the_example_of_the_specification_with_all_types():
     (message,) = decode_messages(payload, 0, LIMITS)
 
     assert message.name == "check"
-    assert [name for name, _ in message.args] == (
-        "src dst sport method path query ver hdrs hdrsbin body blen neg missing b ip6".split()
-    )
+    assert [name for name, _ in message.args] == [
+        *("src", "dst", "sport", "method", "path", "query", "ver", "hdrs", "hdrsbin", "body"),
+        *("blen", "neg", "missing", "b", "ip6"),
+    ]
     assert message.get("src") == IPv4Address("127.0.0.1")
     assert [message.get(name) for name in ("sport", "neg", "missing", "b", "body", "blen")] == [
         40532, -5, None, True, b"", 0,
@@ -102,7 +104,7 @@ def test_long_names_and_texts():
 
 
 @pytest.mark.parametrize("codec", [decode_messages, decode_actions, decode_items])
-def test_every_prefix_is_refused_or_shorter(codec):
+def test_every_prefix_is_refused_or_shorter(codec: Any):
     """Cut anywhere, a payload is an error or loses whole elements; nothing is read beyond its end."""
     messages = encode_messages(
         (Message("m" * 250, (("s", "x" * 250), ("i", -1), ("4", IPv4Address(1)), ("b", b"y"), ("t", True))),)
@@ -137,7 +139,7 @@ def test_every_prefix_is_refused_or_shorter(codec):
         ("fff0fefefefefefefe0e", "NOTIFY ends inside message 1"),
     ],
 )
-def test_wrong_messages(payload, reason):
+def test_wrong_messages(payload: str, reason: str):
     with pytest.raises(RemoteProtocolError) as raised:
         decode_messages(bytes.fromhex(payload), 0, LIMITS)
 
@@ -177,7 +179,7 @@ def test_of_equal_keys_the_last_holds():
         ("01610f", "reserved data type 15 at offset 2", StatusCode.INVALID_FRAME),
     ],
 )
-def test_wrong_items(payload, reason, status):
+def test_wrong_items(payload: str, reason: str, status: int):
     with pytest.raises(RemoteProtocolError) as raised:
         decode_items(bytes.fromhex(payload), 0, Limits(items=2))
 
@@ -201,7 +203,7 @@ GOOD = bytes.fromhex("010302016104" + "07")
         ("02020201", "ACK ends inside action 2"),
     ],
 )
-def test_wrong_actions_are_refused_and_haproxy_stops_at_them_in_silence(payload, reason):
+def test_wrong_actions_are_refused_and_haproxy_stops_at_them_in_silence(payload: str, reason: str):
     data = GOOD + bytes.fromhex(payload)
     with pytest.raises(RemoteProtocolError) as raised:
         decode_actions(data, 0, LIMITS)
@@ -221,7 +223,7 @@ def test_what_haproxy_makes_of_odd_values_goes_on():
 
 
 @pytest.mark.parametrize("as_haproxy", [False, True])
-def test_the_number_of_actions_is_bounded(as_haproxy):
+def test_the_number_of_actions_is_bounded(as_haproxy: bool):
     limits = Limits(actions=3)
     assert len(decode_actions(GOOD * 3, 0, limits, as_haproxy=as_haproxy)) == 3
 
@@ -239,13 +241,13 @@ def test_the_number_of_actions_is_bounded(as_haproxy):
         (SetVar(Scope.PROCESS, "A.b_9", True), "01030005412e625f3911"),
     ],
 )
-def test_actions_as_haproxy_reads_them(action, encoded):
+def test_actions_as_haproxy_reads_them(action: Any, encoded: str):
     assert encode_actions((action,), LIMITS).hex() == encoded
 
 
-@pytest.mark.parametrize("name", ["", "a-b", "a b", "é", "a\n", "x" * 58, "١"])
+@pytest.mark.parametrize("name", ["", "a-b", "a b", "é", "a\n", "x" * 58, "\u0661"])
 @pytest.mark.parametrize("action", [SetVar, UnsetVar])
-def test_names_that_haproxy_ignores_are_our_fault(action, name):
+def test_names_that_haproxy_ignores_are_our_fault(action: Any, name: str):
     made = action(Scope.TRANSACTION, name, 1) if action is SetVar else action(Scope.TRANSACTION, name)
     with pytest.raises(LocalProtocolError, match="variable name"):
         encode_actions((made,), Limits(variable_name=100))
@@ -269,7 +271,7 @@ def test_a_name_that_may_be_too_long_is_warned_of_once():
 
 
 @pytest.mark.parametrize("scope", [5, -1, 99])
-def test_a_scope_that_does_not_exist_is_our_fault(scope):
+def test_a_scope_that_does_not_exist_is_our_fault(scope: Any):
     with pytest.raises(LocalProtocolError, match="does not exist"):
         encode_actions((SetVar(scope, "a", 1),), LIMITS)
 

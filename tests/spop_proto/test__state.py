@@ -1,5 +1,7 @@
 """The tables of both roles: complete, leading to an end, drawn in the documentation; and a walk through all of them."""
 
+from typing import Any
+
 import pytest
 
 from spop_proto import StatusCode
@@ -23,7 +25,7 @@ ROLES = [
 
 
 @pytest.mark.parametrize(("states", "inputs", "receives", "sends"), ROLES)
-def test_the_tables_are_complete(states, inputs, receives, sends):
+def test_the_tables_are_complete(states: Any, inputs: Any, receives: Any, sends: Any):
     assert set(receives) == set(sends) == set(states)
     for state in states:
         assert set(receives[state]) == set(inputs)
@@ -32,7 +34,7 @@ def test_the_tables_are_complete(states, inputs, receives, sends):
 
 
 @pytest.mark.parametrize(("states", "inputs", "receives", "sends"), ROLES)
-def test_a_failure_has_a_status_and_ends_it_and_nothing_else_does(states, inputs, receives, sends):
+def test_a_failure_has_a_status_and_ends_it_and_nothing_else_does(states: Any, inputs: Any, receives: Any, sends: Any):
     del inputs, sends
     for cells in receives.values():
         for step in cells.values():
@@ -41,7 +43,7 @@ def test_a_failure_has_a_status_and_ends_it_and_nothing_else_does(states, inputs
                 assert step.next == states["FAILED"]
 
 
-def reachable(start, receives, sends):
+def reachable(start: Any, receives: Any, sends: Any):
     found, todo = {start}, [start]
     while todo:
         state = todo.pop()
@@ -52,7 +54,7 @@ def reachable(start, receives, sends):
 
 
 @pytest.mark.parametrize(("states", "inputs", "receives", "sends"), ROLES)
-def test_each_state_can_be_reached_and_each_leads_to_the_end(states, inputs, receives, sends):
+def test_each_state_can_be_reached_and_each_leads_to_the_end(states: Any, inputs: Any, receives: Any, sends: Any):
     del inputs
     assert reachable(states(0), receives, sends) == set(states)
     for state in states:
@@ -60,7 +62,7 @@ def test_each_state_can_be_reached_and_each_leads_to_the_end(states, inputs, rec
 
 
 @pytest.mark.parametrize(("states", "inputs", "receives", "sends"), ROLES)
-def test_the_end_is_the_end(states, inputs, receives, sends):
+def test_the_end_is_the_end(states: Any, inputs: Any, receives: Any, sends: Any):
     del inputs
     for end in (states["CLOSED"], states["FAILED"]):
         assert reachable(end, receives, sends) == {end}

@@ -2,6 +2,7 @@
 
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -37,7 +38,7 @@ VECTORS = [
 
 
 @pytest.mark.parametrize(("value", "encoded"), VECTORS)
-def test_vectors(value, encoded):
+def test_vectors(value: Any, encoded: str):
     assert encode_value(value).hex() == encoded
     assert decode_value(b"x" + bytes.fromhex(encoded) + b"y", 1) == (value, 1 + len(encoded) // 2)
     assert decode_value_as_haproxy(bytes.fromhex(encoded), 0)[1] == len(encoded) // 2
@@ -53,7 +54,7 @@ def test_vectors(value, encoded):
         (Typed(DataType.UINT64, 7), "0507"),
     ],
 )
-def test_integers_of_a_given_width(value, encoded):
+def test_integers_of_a_given_width(value: Any, encoded: str):
     assert encode_value(value).hex() == encoded
     assert decode_value(bytes.fromhex(encoded), 0)[0] == value.value
 
@@ -88,7 +89,7 @@ def test_subclasses_go_out_as_what_they_are():
         Typed(DataType.STRING, 1),
     ],
 )
-def test_what_has_no_type_is_our_fault(value):
+def test_what_has_no_type_is_our_fault(value: Any):
     with pytest.raises(LocalProtocolError):
         encode_value(value)
 
@@ -110,7 +111,7 @@ def test_a_huge_integer_is_not_written_into_the_message():
         ("04" + "ff" * 11, "integer of more than 64 bits at offset 1"),
     ],
 )
-def test_what_cannot_be_read_is_the_peers_fault(data, reason):
+def test_what_cannot_be_read_is_the_peers_fault(data: Any, reason: str):
     with pytest.raises(RemoteProtocolError) as raised:
         decode_value(bytes.fromhex(data), 0)
 
@@ -118,7 +119,7 @@ def test_what_cannot_be_read_is_the_peers_fault(data, reason):
 
 
 @pytest.mark.parametrize("encoded", [each for _, each in VECTORS])
-def test_every_prefix_is_cut(encoded):
+def test_every_prefix_is_cut(encoded: str):
     data = bytes.fromhex(encoded)
     for length in range(len(data)):
         for decode in (decode_value, decode_value_as_haproxy):
@@ -144,12 +145,12 @@ def test_flags_of_other_types_are_ignored_and_a_boolean_reads_the_whole_nibble()
         ("08026162", "ab"),
     ],
 )
-def test_what_haproxy_makes_of_odd_values(data, value):
+def test_what_haproxy_makes_of_odd_values(data: Any, value: Any):
     assert decode_value_as_haproxy(bytes.fromhex(data), 0) == (value, len(data) // 2)
 
 
 @given(st.binary())
-def test_a_string_survives_whatever_its_bytes(raw):
+def test_a_string_survives_whatever_its_bytes(raw: bytes):
     text = decode_text(raw)
 
     assert text.encode("utf-8", "surrogateescape") == raw
@@ -161,7 +162,7 @@ VALUES = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.binar
 
 
 @given(VALUES | st.binary().map(decode_text))
-def test_round_trip(value):
+def test_round_trip(value: Any):
     encoded = encode_value(value)
 
     assert decode_value(encoded, 0) == (value, len(encoded))

@@ -1,5 +1,7 @@
 """The integers of SPOP, against the table of spop.md 1.2."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,7 +53,7 @@ FIRST_OF_LENGTH = (
 
 
 @pytest.mark.parametrize(("value", "encoded"), list(VECTORS.items()))
-def test_vectors(value, encoded):
+def test_vectors(value: Any, encoded: str):
     assert encode_varint(value).hex() == encoded
     assert decode_varint(bytes.fromhex(encoded), 0) == (value, len(encoded) // 2)
 
@@ -61,20 +63,20 @@ def test_there_are_as_many_vectors_as_in_the_table():
 
 
 @pytest.mark.parametrize(("length", "value"), list(enumerate(FIRST_OF_LENGTH, 2)))
-def test_first_value_of_each_length(length, value):
+def test_first_value_of_each_length(length: int, value: Any):
     assert len(encode_varint(value)) == length
     assert len(encode_varint(value - 1)) == length - 1
 
 
 @given(st.integers(0, 2**64 - 1), st.binary(max_size=3), st.binary(max_size=3))
-def test_round_trip_inside_other_bytes(value, before, after):
+def test_round_trip_inside_other_bytes(value: int, before: bytes, after: bytes):
     encoded = encode_varint(value)
 
     assert decode_varint(before + encoded + after, len(before)) == (value, len(before) + len(encoded))
 
 
 @pytest.mark.parametrize("data", ["ff" + "ff" * 8 + "7f", "f0f1fefefefefefefe0f", "f0" + "80" * 12 + "00", "ff" * 11])
-def test_more_than_64_bits_or_ten_bytes_is_the_peers_fault(data):
+def test_more_than_64_bits_or_ten_bytes_is_the_peers_fault(data: Any):
     with pytest.raises(RemoteProtocolError, match="64 bits at offset 2"):
         decode_varint(b"ab" + bytes.fromhex(data), 2)
 
@@ -86,7 +88,7 @@ def test_the_first_value_above_64_bits_is_refused():
 
 
 @pytest.mark.parametrize("value", [240, 2288, 264432, 2**64 - 1])
-def test_every_prefix_is_cut(value):
+def test_every_prefix_is_cut(value: Any):
     encoded = encode_varint(value)
     for length in range(len(encoded)):
         with pytest.raises(IndexError):
@@ -94,7 +96,7 @@ def test_every_prefix_is_cut(value):
 
 
 @given(st.binary(min_size=1, max_size=12))
-def test_what_is_decoded_encodes_to_the_same_bytes(data):
+def test_what_is_decoded_encodes_to_the_same_bytes(data: Any):
     """Bijective: there is no second encoding of any value."""
     try:
         value, end = decode_varint(data, 0)
