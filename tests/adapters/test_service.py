@@ -122,6 +122,24 @@ def test_logs_are_reopened(processes: Processes) -> None:
 
 
 @pytest.mark.slow
+def test_the_audit_log_is_reopened_and_written_out_at_the_end(processes: Processes) -> None:
+    log = processes.folder / "audit.log"
+    audit = (
+        f"SecAuditEngine RelevantOnly\n      SecAuditLog {log}\n      SecAuditLogFormat JSON\n      Include rules.conf"
+    )
+    agent = Agent(processes, config=CONFIG.replace("Include rules.conf", audit))
+    client = agent.client()
+    assert _ask(client, 1, "q=attack")["fail"] == 1
+    agent.signal(signal.SIGUSR1, wait_for="logs reopened")
+    assert _ask(client, 3, "q=attack")["fail"] == 1
+    client.close()
+    agent.process.send_signal(signal.SIGTERM)
+
+    assert agent.process.wait(10) == 0
+    assert log.read_text().count('"is_interrupted":true') == 2
+
+
+@pytest.mark.slow
 def test_int_stops_as_well_and_a_unix_socket_is_removed(processes: Processes) -> None:
     path = processes.folder / "agent.sock"
     (processes.folder / "rules.conf").write_text(RULES)
