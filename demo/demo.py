@@ -155,10 +155,17 @@ def free_port(wanted: int = 0) -> int:
     raise SystemExit("no free port on 127.0.0.1")
 
 
+class QuietServer(ThreadingHTTPServer):
+    """A server that does not tell of clients that went away: HAProxy closes connections it no longer needs."""
+
+    def handle_error(self, _request: object, _client_address: object) -> None:
+        """Say nothing."""
+
+
 @contextmanager
 def site(port: int) -> Iterator[None]:
     """The site, in a thread."""
-    server = ThreadingHTTPServer(("127.0.0.1", port), Site)
+    server = QuietServer(("127.0.0.1", port), Site)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield
@@ -270,6 +277,11 @@ Ctrl-C ends it all.""",
     signal.pause()
 
 
+def stop(_number: int, _frame: object) -> None:
+    """End the show, by whatever signal: every process that it started is ended on the way out."""
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     """Run the show; the exit status says whether everything ended as it should."""
     parser = argparse.ArgumentParser(prog="./dev demo", description=__doc__.splitlines()[0] if __doc__ else None)
@@ -280,8 +292,8 @@ def main() -> int:
     haproxy = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if haproxy is None:
         raise SystemExit("no haproxy found: ./dev setup installs it")
-    # Termination takes the way of Ctrl-C, so that every process is ended.
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     port, site_port, agent_port = free_port(args.port), free_port(), free_port()
     with ExitStack() as stack:
         try:
