@@ -1,7 +1,8 @@
 """Addresses to listen on, as people write them in a configuration file.
 
-Here: text to `TcpBind` or `UnixBind`, with what is wrong when it is neither. Not here: sockets, YAML.
-Source: compatibility.md 3.1 (`bind`): all forms that coraza-spoa's users have, taken in the sense their author meant.
+Here: text to `TcpBind`, `UnixBind` or `SystemdBind`, with what is wrong when it is none. Not here: sockets, YAML.
+Source: compatibility.md 3.1 (`bind`): all forms that coraza-spoa's users have, taken in the sense their author meant;
+mode, user and group of a Unix socket as HAProxy's own `bind` has them (configuration manual 5.1).
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from dataclasses import dataclass
 
 MAX_UNIX_PATH = 107  # sun_path of Linux has 108 bytes, with the end mark
 MAX_HOST = 255  # RFC 1035 2.3.4
+MAX_NAME = 255  # FDNAME_MAX of systemd, and more than names of users have
+MAX_MODE = 0o777
+MAX_ID = 2**32 - 2  # of a user or a group; the next one means none
 
 
 class BindError(ValueError):
@@ -43,18 +47,45 @@ class TcpBind:
 
 @dataclass(frozen=True, slots=True)
 class UnixBind:
-    """The path of a Unix socket; beginning with ``@``: a name in Linux's abstract name space."""
+    """A Unix socket.
+
+    Attributes:
+        path: where its file is; beginning with ``@``: a name in Linux's abstract name space.
+        mode: permissions of the file; None leaves them to the umask.
+        user: its owner, name or number; empty: who runs the agent.
+        group: its group, name or number; empty: that of who runs the agent.
+    """
 
     path: str
+    mode: int | None = None
+    user: str = ""
+    group: str = ""
 
     def __str__(self) -> str:
-        return f"unix@{self.path}"
+        mode = "" if self.mode is None else f"{self.mode:03o}"
+        options = (("mode", mode), ("user", self.user), ("group", self.group))
+        return f"unix@{self.path}" + "".join(f" {name} {value}" for name, value in options if value)
 
 
-Bind = TcpBind | UnixBind
+@dataclass(frozen=True, slots=True)
+class SystemdBind:
+    """Sockets that systemd listens on and passes on (systemd.socket(5)).
+
+    Attributes:
+        name: the socket's `FileDescriptorName`; empty: every socket passed.
+    """
+
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"systemd:{self.name}" if self.name else "systemd"
+
+
+Bind = TcpBind | UnixBind | SystemdBind
 
 FORMS = (
-    "127.0.0.1:9000, :9000, [::]:9000, localhost:9000, tcp://host:9000, unix:///run/spoa.sock or unix@/run/spoa.sock"
+    "127.0.0.1:9000, :9000, [::]:9000, localhost:9000, tcp://host:9000, unix:///run/spoa.sock, unix@/run/spoa.sock "
+    "(with mode 660 user NAME group NAME after it) or systemd"
 )
 
 
@@ -69,6 +100,9 @@ def parse_bind(text: str) -> Bind:
         raise BindError("the address is empty", f"one of: {FORMS}")
     if not address.isprintable():
         raise BindError("the address holds a control character", f"one of: {FORMS}")
+    scheme, separator, rest = address.partition(":")
+    if scheme == "systemd" and not rest.isdigit():  # with a port it is a host of that name
+        return _systemd(rest, named=bool(separator))
     scheme, separator, rest = address.partition("://")
     if separator:
         return _with_scheme(scheme.lower(), rest)
@@ -88,13 +122,47 @@ def _with_scheme(scheme: str, rest: str) -> Bind:
     raise BindError(f"{scheme[:40]}:// is not a kind of address to listen on", "tcp:// or unix://")
 
 
-def _unix(path: str) -> UnixBind:
+def _systemd(name: str, *, named: bool) -> SystemdBind:
+    if (named and not name) or ":" in name or not name.isascii() or len(name) > MAX_NAME:
+        raise BindError(f"{name[:60]!r} is not the FileDescriptorName of a systemd socket", "systemd or systemd:NAME")
+    return SystemdBind(name)
+
+
+def _unix(text: str) -> UnixBind:
+    path, options = _split_options(text)
+    if options and path.startswith("@"):
+        raise BindError("a name in the abstract name space has no file: no mode, user or group", FORMS)
+    mode = options.get("mode")
+    return UnixBind(path, None if mode is None else _mode(mode), options.get("user", ""), options.get("group", ""))
+
+
+def _split_options(text: str) -> tuple[str, dict[str, str]]:
+    """The path, and the words after it: ``mode 660 user haproxy group haproxy``, any of them, in any order."""
+    options: dict[str, str] = {}
+    path = text.strip()
+    while len(words := path.rsplit(None, 2)) == 3 and words[1] in ("mode", "user", "group"):
+        path, option, value = words
+        if option in options:
+            raise BindError(f"{option} stands twice after the path of the Unix socket")
+        if len(value) > MAX_NAME or (option != "mode" and value.isdigit() and int(value) > MAX_ID):
+            raise BindError(f"{value[:40]!r} is no {option}, neither its name nor its number")
+        options[option] = value
+    return _path(path), options
+
+
+def _mode(text: str) -> int:
+    if not text.isascii() or len(text) > 4 or text.strip("01234567") or int(text, 8) > MAX_MODE:
+        raise BindError(f"{text[:40]!r} is not the mode of a file", "such as mode 660")
+    return int(text, 8)
+
+
+def _path(path: str) -> str:
     if path in ("", "@", "/") or path.endswith("/"):
         raise BindError(f"{path!r} is not the path of a Unix socket", "such as unix:///run/spoa-waf/agent.sock")
     size = len(path.encode("utf-8", "surrogateescape"))
     if size > MAX_UNIX_PATH:
         raise BindError(f"the path of a Unix socket has at most {MAX_UNIX_PATH} bytes, this one {size}")
-    return UnixBind(path)
+    return path
 
 
 def _tcp(address: str) -> TcpBind:

@@ -1,21 +1,24 @@
 """Listening sockets for the addresses of a configuration, and closing a connection so that its last frame arrives.
 
-Not here: loops, protocol.
+Not here: loops, protocol; what systemd passes on is in activation.py.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import grp
 import os
+import pwd
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapters.bind import TcpBind
+from adapters.activation import InheritedSocket, inherit
+from adapters.bind import SystemdBind, TcpBind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from adapters.bind import Bind, UnixBind
 
@@ -25,7 +28,7 @@ MAX_DISCARDED = 64  # reads of 64 KiB at a close
 _HINTS = {
     errno.EADDRINUSE: "another program listens there already, perhaps this agent: `ss -ltnp` shows which",
     errno.EACCES: "this user may not: ports below 1024 and other users' folders need rights",
-    errno.EPERM: "this user may not",
+    errno.EPERM: "this user may not; only root gives a socket to another user",
     errno.EADDRNOTAVAIL: "this machine has no such address",
     errno.ENOENT: "the folder of the socket does not exist",
 }
@@ -52,11 +55,14 @@ def listen(bind: Bind, *, start: bool = True) -> list[socket.socket]:
     Args:
         bind: the address.
         start: False only takes the address; connections are refused until `start_listening`.
+            Those to sockets that systemd passes on wait.
 
     Raises:
         ListenError: it is taken, or not allowed, or not there.
     """
     try:
+        if isinstance(bind, SystemdBind):
+            return inherit(bind.name)
         sockets = _bind_tcp(bind) if isinstance(bind, TcpBind) else [_bind_unix(bind)]
     except OSError as error:  # also socket.gaierror, a host name that cannot be resolved
         raise ListenError(bind, error) from error
@@ -68,7 +74,8 @@ def listen(bind: Bind, *, start: bool = True) -> list[socket.socket]:
 def start_listening(sockets: Iterable[socket.socket]) -> None:
     """Let connections come."""
     for each in sockets:
-        each.listen(BACKLOG)
+        if not isinstance(each, InheritedSocket):  # those listen already, with the backlog of their unit
+            each.listen(BACKLOG)
 
 
 def _bind_tcp(bind: TcpBind) -> list[socket.socket]:
@@ -86,8 +93,9 @@ def _bind_tcp(bind: TcpBind) -> list[socket.socket]:
             sockets.append(listener)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
-                # IPv4 has a socket of its own; without this the two would contend for the port.
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                # IPv4 has a socket of its own, with which this one would contend for the port; not so for [::], by
+                # which Go's net, hence coraza-spoa, and HAProxy mean both families.
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, bind.host != "::")
             listener.bind((address[0], port, *address[2:]))
             port = listener.getsockname()[1]  # port 0: the others take the one that the first was given
             listener.setblocking(False)
@@ -108,11 +116,37 @@ def _bind_unix(bind: UnixBind) -> socket.socket:
         if not abstract:
             _remove_stale(bind.path)
         listener.bind(address)
+        # Nobody can connect before it listens, so that nobody slips in with the umask's permissions.
+        _set_owner(bind)
         listener.setblocking(False)
     except BaseException:
         listener.close()
         raise
     return listener
+
+
+def _set_owner(bind: UnixBind) -> None:
+    try:
+        user = _number(bind.user, lambda name: pwd.getpwnam(name).pw_uid)
+        group = _number(bind.group, lambda name: grp.getgrnam(name).gr_gid)
+        if (user, group) != (-1, -1):
+            os.chown(bind.path, user, group)
+        if bind.mode is not None:
+            Path(bind.path).chmod(bind.mode)
+    except BaseException:
+        if not bind.path.startswith("@"):
+            Path(bind.path).unlink()
+        raise
+
+
+def _number(name: str, look_up: Callable[[str], int]) -> int:
+    """The number of a user or a group; -1, which leaves it as it is, for no name."""
+    if not name:
+        return -1
+    try:
+        return int(name) if name.isascii() and name.isdigit() else look_up(name)
+    except KeyError:
+        raise OSError(errno.EINVAL, f"there is no user or group {name} on this machine") from None
 
 
 def _remove_stale(path: str) -> None:
@@ -128,8 +162,8 @@ def _remove_stale(path: str) -> None:
 
 
 def remove_socket_file(listener: socket.socket) -> None:
-    """Remove the file of a Unix socket that is no longer listened on."""
-    if listener.family == socket.AF_UNIX:
+    """Remove the file of a Unix socket that is no longer listened on; systemd's own stay."""
+    if listener.family == socket.AF_UNIX and not isinstance(listener, InheritedSocket):
         name = listener.getsockname()
         if isinstance(name, str) and name:
             with contextlib.suppress(OSError):

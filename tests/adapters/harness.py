@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import http.client
 import http.server
 import os
@@ -15,8 +16,12 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).absolute().parent.parent.parent
 START_SECONDS = 30
@@ -52,6 +57,30 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes] | None = None) -> 
             return
         threading.Event().wait(0.02)
     pytest.fail(f"nothing listens on port {port} after {START_SECONDS} s")
+
+
+_EXEC = """
+import os, sys
+count = int(sys.argv.pop(1))
+for number in range(3, 3 + count):
+    os.dup2(int(sys.argv.pop(1)), number)
+os.environ.setdefault("LISTEN_PID", str(os.getpid()))
+os.environ.update(item.split("=", 1) for item in iter(lambda: sys.argv.pop(1), "--"))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def out_of_the_way(sock: socket.socket) -> socket.socket:
+    """The same socket, away from the numbers that `as_systemd` writes to."""
+    with sock:
+        return socket.socket(fileno=fcntl.fcntl(sock.fileno(), fcntl.F_DUPFD_CLOEXEC, 20))
+
+
+def as_systemd(sockets: Sequence[socket.socket], command: list[str], **variables: str) -> list[str]:
+    """A command line that passes sockets to a command as systemd does; start it with their numbers as `pass_fds`."""
+    numbers = [str(each.fileno()) for each in sockets]
+    words = [f"{name}={value}" for name, value in {"LISTEN_FDS": str(len(sockets)), **variables}.items()]
+    return [sys.executable, "-c", _EXEC, str(len(sockets)), *numbers, *words, "--", *command]
 
 
 class Site(http.server.ThreadingHTTPServer):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.bind import BindError, TcpBind, UnixBind, parse_bind
+from adapters.bind import Bind, BindError, SystemdBind, TcpBind, UnixBind, parse_bind
 
 
 @pytest.mark.parametrize(
@@ -26,9 +26,15 @@ from adapters.bind import BindError, TcpBind, UnixBind, parse_bind
         ("/run/x.sock", UnixBind("/run/x.sock")),
         ("./x.sock", UnixBind("./x.sock")),
         ("unix@@abstract", UnixBind("@abstract")),
+        ("/run/x.sock mode 660", UnixBind("/run/x.sock", 0o660)),
+        ("unix:///run/x.sock group haproxy  mode 0600", UnixBind("/run/x.sock", 0o600, group="haproxy")),
+        ("unix@/run/a mode.sock user 0 group a.b", UnixBind("/run/a mode.sock", None, "0", "a.b")),
+        ("systemd", SystemdBind()),
+        ("systemd:agent.socket", SystemdBind("agent.socket")),
+        ("systemd:9000", TcpBind("systemd", 9000)),
     ],
 )
-def test_forms(text: str, bind: TcpBind | UnixBind) -> None:
+def test_forms(text: str, bind: Bind) -> None:
     assert parse_bind(text) == bind
 
 
@@ -51,6 +57,16 @@ def test_forms(text: str, bind: TcpBind | UnixBind) -> None:
         ("unix@/run/", "not the path"),
         ("unix@/" + "x" * 200, "at most 107 bytes"),
         ("h:90\x0000", "control character"),
+        ("/run/x mode 999", "not the mode"),
+        ("/run/x mode 7777", "not the mode"),
+        ("/run/x mode rw", "not the mode"),
+        ("/run/x mode ٣", "not the mode"),
+        ("/run/x mode 600 mode 660", "mode stands twice"),
+        ("/run/x user " + "u" * 256, "no user, neither its name"),
+        ("/run/x group 4294967295", "no group, neither its name"),
+        ("unix@@abstract mode 660", "abstract name space"),
+        ("systemd:", "FileDescriptorName"),
+        ("systemd:a:b", "FileDescriptorName"),
     ],
 )
 def test_faults(text: str, message: str) -> None:
@@ -70,7 +86,14 @@ def test_never_anything_else(text: str) -> None:
 
 @given(st.one_of(
     st.builds(TcpBind, st.from_regex(r"[a-z0-9.-]{0,20}|[0-9a-f:]{2,20}", fullmatch=True), st.integers(0, 65535)),
-    st.builds(UnixBind, st.from_regex(r"/[a-z/]{0,30}[a-z]", fullmatch=True)),
+    st.builds(
+        UnixBind,
+        st.from_regex(r"/[ax/ ]{0,30}[ax]", fullmatch=True),
+        st.none() | st.integers(0, 0o777),
+        st.from_regex(r"[a-z0-9_]{0,8}", fullmatch=True),
+        st.from_regex(r"[a-z0-9_]{0,8}", fullmatch=True),
+    ),
+    st.builds(SystemdBind, st.from_regex(r"([a-z][a-z.-]{0,20})?", fullmatch=True)),
 ))  # fmt: skip
-def test_what_is_shown_can_be_read_again(bind: TcpBind | UnixBind) -> None:
+def test_what_is_shown_can_be_read_again(bind: Bind) -> None:
     assert parse_bind(str(bind)) == bind

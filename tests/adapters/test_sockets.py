@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
 import socket
+import stat
 from typing import TYPE_CHECKING
 
 import pytest
 
-from adapters.bind import TcpBind, UnixBind
+from adapters.bind import SystemdBind, TcpBind, UnixBind
 from adapters.sockets import ListenError, close_gently, listen, peer_name, prepare, remove_socket_file
 
 if TYPE_CHECKING:
@@ -42,15 +44,26 @@ def test_no_host_is_every_address_of_both_families_on_one_port() -> None:
             each.close()
 
 
+def test_the_ipv6_wildcard_takes_ipv4_too_as_coraza_spoa_does() -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    (listener,) = listen(TcpBind("::", 0))
+    with listener:
+        port = listener.getsockname()[1]
+        _connect(("127.0.0.1", port)).close()
+        _connect(("::1", port), socket.AF_INET6).close()
+
+
 @pytest.mark.parametrize(
     ("bind", "text"),
     [
         (TcpBind("192.0.2.1", 0), "no such address"),
         (TcpBind("no-such-host.invalid", 0), "cannot listen on no-such-host.invalid:0"),
         (UnixBind("/no/such/folder/x.sock"), "folder of the socket does not exist"),
+        (SystemdBind(), "systemd passed no socket: start the agent by its .socket unit"),
     ],
 )
-def test_addresses_that_cannot_be_had(bind: TcpBind | UnixBind, text: str) -> None:
+def test_addresses_that_cannot_be_had(bind: SystemdBind | TcpBind | UnixBind, text: str) -> None:
     with pytest.raises(ListenError, match=text) as caught:
         listen(bind)
     assert caught.value.bind == bind
@@ -78,6 +91,36 @@ def test_a_unix_socket_and_its_stale_file(tmp_path: Path) -> None:
         remove_socket_file(second)
         assert not (tmp_path / "x.sock").exists()
         remove_socket_file(second)
+
+
+def test_mode_and_owner_of_a_unix_socket(tmp_path: Path) -> None:
+    path = tmp_path / "x.sock"
+    group = str(os.getegid())
+    (listener,) = listen(UnixBind(str(path), 0o620, user=str(os.geteuid()), group=group))
+    with listener:
+        found = path.stat()
+
+    assert stat.S_IMODE(found.st_mode) == 0o620
+    assert (found.st_uid, str(found.st_gid)) == (os.geteuid(), group)
+
+
+def test_a_unix_socket_for_another_user(tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root gives files away")
+    path = tmp_path / "x.sock"
+    (listener,) = listen(UnixBind(str(path), user="nobody", group="12345"))
+    listener.close()
+
+    assert path.owner() == "nobody"
+    assert path.stat().st_gid == 12345
+
+
+def test_a_user_that_is_not_there_leaves_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.sock"
+    with pytest.raises(ListenError, match="no user or group no-such-user"):
+        listen(UnixBind(str(path), user="no-such-user"))
+
+    assert not path.exists()
 
 
 def test_another_file_is_left_alone(tmp_path: Path) -> None:
