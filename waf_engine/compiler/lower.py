@@ -82,7 +82,7 @@ def _in_order(diagnostics: Iterable[Diagnostic], loaded: Loaded) -> list[Diagnos
         return diagnostic.severity is Severity.WARNING, files.get(span.file, 0), span.line, span.column
 
     shown = (diagnostic.with_source(loaded.lines.get(diagnostic.span.file, ())) for diagnostic in diagnostics)
-    return sorted(shown, key=place)
+    return sorted(dict.fromkeys(shown), key=place)  # one fault in an update is met with each rule that it changes
 
 
 class _Walk:

@@ -156,8 +156,7 @@ def _remove(state: State, argument: Argument, selects: Selects) -> None:
 
 def _update_targets(state: State, argument: Argument, targets: Argument, chosen: list[RuleDraft]) -> None:
     refs, faults = parse_variables(targets.text, targets.span)
-    if targets.span not in {d.span for d in state.diagnostics}:  # one report, however many selectors
-        state.diagnostics += faults
+    state.diagnostics += faults
     _warn_if_none(state, argument, chosen)
     for draft in chosen:
         draft.variables += refs

@@ -55,9 +55,9 @@ def test_each_option_accepts_and_refuses(option: str):
         assert [(line, column >= place) for _, line, column in faults(written)] == [(1, True)]
 
 
-@pytest.mark.parametrize("value", ["ruleEngine", "=Off", "noSuch=On"])
+@pytest.mark.parametrize("value", ["ruleEngine", "=Off", "noSuch=On", "ruleRemoveById=", "ruleRemoveById=,"])
 def test_what_is_no_option_is_refused(value: str):
-    assert [code for code, _, _ in faults(f'SecAction "id:1,phase:1,ctl:{value}"')] == ["bad-argument"]
+    assert [code for code, _, _ in faults(f"SecAction \"id:1,phase:1,ctl:'{value}'\"")] == ["bad-argument"]
 
 
 @pytest.mark.parametrize("option", ["hashEngine", "hashEnforcement"])

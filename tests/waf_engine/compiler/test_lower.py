@@ -138,6 +138,7 @@ def test_members_of_a_chain_take_no_defaults():
         ('SecAction "id:1,phase:1,chain"\nSecAction "chain"', ("open-chain", 1, 1)),
         ('SecAction "id:1,phase:1,chain"\nSecAction "id:2"', ("bad-chain", 2, 12)),
         ('SecAction "id:1,phase:1,chain"\nSecAction "phase:1"', ("bad-chain", 2, 12)),
+        ('SecAction "id:1,phase:1,chain"\nSecAction "nope"', ("unknown-action", 2, 12)),
         ('SecAction "id:1,phase:1,chain"\nSecAction "t:none,deny"', ("bad-chain", 2, 19)),
         ('SecAction "id:1,phase:1,chain"\nSecAction "skip:1"', ("bad-chain", 2, 12)),
         ('SecAction "id:1,phase:1,chain"\nSecAction "skipAfter:X"', ("bad-chain", 2, 12)),

@@ -50,6 +50,10 @@ def test_what_each_sets(directive: str, setting: str, value: object):
     assert getattr(load(directive).plan.settings, setting) == value
 
 
+def test_types_are_needed():
+    assert faults("SecResponseBodyMimeType") == [("bad-argument", 1, 1)]
+
+
 def test_the_type_at_fault_is_shown():
     assert faults("SecResponseBodyMimeType text/html html text/xml") == [("bad-argument", 1, 35)]
 
