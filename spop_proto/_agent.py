@@ -355,6 +355,7 @@ class AgentConnection(Connection):
         self._state = AgentState(state)
         if state >= AgentState.CLOSED:
             self._over = True
+            self._gate = None  # it holds this connection; without it nothing is left to the garbage collector
             self._in_flight.clear()
             self._buffer.clear()
             self._forget_fragment()
