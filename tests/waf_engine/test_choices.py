@@ -197,7 +197,8 @@ RULES: dict[str, Row] = {
     "disruptive-in-chain": (refused(RULE + ',chain"\nSecRule ARGS "@rx b" "deny"'), ["bad-chain"]),
     "old-captures-stay": (
         hits('SecRule ARGS:a "@rx (.)(.)" "id:1,phase:2,pass,capture"\n'
-             'SecRule ARGS:b "@rx (.)" "id:2,phase:2,pass,capture"\nSecRule TX:2 "@streq y" "id:3,phase:2,pass"', "/?a=xy&b=z"),
+             'SecRule ARGS:b "@rx (.)" "id:2,phase:2,pass,capture"\n'
+             'SecRule TX:2 "@streq y" "id:3,phase:2,pass"', "/?a=xy&b=z"),
         [1, 2, 3],
     ),
     "order-of-request": (holds("ARGS", "/?z=1&a=2&m=3&z=4"), [b"1", b"2", b"3", b"4"]),
@@ -257,6 +258,10 @@ OPERATORS: dict[str, Row] = {
     ),
     "rx-flags": (hits('SecRule ARGS "@rx ^b.c$" "id:1,phase:2,pass"', "/?a=x%0Ab%0Ac%0Ay"), [1]),
     "rx-caseless": (hits('SecRule ARGS "@rx (?i)^\\xe9$" "id:1,phase:2,pass"', "/?a=%C9"), []),
+    "rx-bytes": (
+        lambda: [hits(f'SecRule ARGS "@rx ^a\\W{{{n}}}b$" "id:1,phase:2,pass"', "/?a=a%C3%A9b")() for n in (1, 2)],
+        [[], [1]],
+    ),
     "rx-macro": (
         hits('SecAction "id:1,phase:1,pass,setvar:tx.p=^b"\nSecRule ARGS "@rx %{tx.p}$" "id:2,phase:2,pass"'), [1, 2]
     ),
