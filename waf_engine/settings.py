@@ -40,7 +40,7 @@ class Settings:
         request_body_limit: SecRequestBodyLimit; a body of this size or more is over the limit.
         request_body_limit_action: SecRequestBodyLimitAction.
         request_body_in_memory_limit: SecRequestBodyInMemoryLimit.
-        request_body_no_files_limit: SecRequestBodyNoFilesLimit: more than this, files left out, sets REQBODY_ERROR; 0: none.
+        request_body_no_files_limit: SecRequestBodyNoFilesLimit; a body beyond it, files left out, sets REQBODY_ERROR.
         json_depth_limit: SecRequestBodyJsonDepthLimit.
         arguments_limit: SecArgumentsLimit.
         argument_separator: SecArgumentSeparator.
