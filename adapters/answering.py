@@ -117,20 +117,24 @@ def answer(connection: AgentConnection, notify: Notify, handler: Handler, report
     """Answer a NOTIFY with what the handler says, or with `error` and `reason` when it raises."""
     if connection.should_close:
         return  # HAProxy disconnected in the same breath: it wants no answer any more
+    acknowledge(connection, notify, handle(notify, handler, reporter), reporter)
+
+
+def handle(notify: Notify, handler: Handler, reporter: Reporter) -> tuple[Action, ...]:
+    """What the handler says; `error` and `reason` when it raises, at once or, if it is a generator, later."""
     try:
-        actions = handler(notify)
+        return tuple(handler(notify))
     except Exception as error:  # noqa: BLE001  whatever it is, HAProxy waits for an answer
         reporter.handler_failed(notify, error)
-        actions = trouble_actions(Reason.INTERNAL_ERROR)
-    acknowledge(connection, notify, actions, reporter)
+        return tuple(trouble_actions(Reason.INTERNAL_ERROR))
 
 
-def acknowledge(connection: AgentConnection, notify: Notify, actions: Iterable[Action], reporter: Reporter) -> None:
+def acknowledge(connection: AgentConnection, notify: Notify, actions: tuple[Action, ...], reporter: Reporter) -> None:
     """Queue the ACK of a NOTIFY; when it cannot be sent as it is, one that says so."""
     if connection.should_close:
         return
     try:
-        connection.send(Ack(notify.stream_id, notify.frame_id, tuple(actions)))
+        connection.send(Ack(notify.stream_id, notify.frame_id, actions))
     except (LocalProtocolError, TypeError, ValueError) as error:
         reporter.handler_failed(notify, error)
         connection.send(Ack(notify.stream_id, notify.frame_id, tuple(trouble_actions(Reason.INTERNAL_ERROR))))

@@ -224,10 +224,10 @@ class _Connection:
     async def _answer_later(self, notify: Notify) -> None:
         """Answer one NOTIFY by a handler that is a coroutine function."""
         try:
-            actions = await cast("AsyncHandler", self._agent.handler)(notify)
+            actions = tuple(await cast("AsyncHandler", self._agent.handler)(notify))
         except Exception as error:  # noqa: BLE001  whatever it is, HAProxy waits for an answer
             self._reporter.handler_failed(notify, error)
-            actions = trouble_actions(Reason.INTERNAL_ERROR)
+            actions = tuple(trouble_actions(Reason.INTERNAL_ERROR))
         waited = not self._connection.want_read
         acknowledge(self._connection, notify, actions, self._reporter)
         try:

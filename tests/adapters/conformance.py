@@ -6,6 +6,7 @@ A loop's test file derives `Conformance` and says how to serve. The other end is
 from __future__ import annotations
 
 import logging
+import resource
 import socket
 import struct
 import threading
@@ -97,7 +98,7 @@ class Client:
         found = {}
         for _ in range(count):
             ack = self.next()
-            assert isinstance(ack, Ack), ack
+            assert isinstance(ack, Ack), (found, ack)
             found[ack.stream_id] = {each.name: each.value for each in ack.actions if isinstance(each, SetVar)}
         return found
 
@@ -155,6 +156,41 @@ def recording_logger() -> tuple[logging.Logger, list[logging.LogRecord]]:
     return logger, lines
 
 
+class Recorder(socket.socket):
+    """An accepted connection that remembers what each call wrote, and whether it left at once."""
+
+    def __init__(self, *args: Any, **keywords: Any) -> None:
+        super().__init__(*args, **keywords)
+        self.writes: list[bytes] = []
+        self.no_delay = True
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        self._record(data)
+        return super().send(data, flags)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        self._record(data)
+        super().sendall(data, flags)
+
+    def _record(self, data: Any) -> None:
+        self.writes.append(bytes(data))
+        self.no_delay = self.no_delay and bool(self.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+
+class RecordingListener(socket.socket):
+    """A listening socket whose connections are `Recorder`s."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        super().__init__(listener.family, listener.type, listener.proto, listener.detach())
+        self.setblocking(False)
+        self.accepted: list[Recorder] = []
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        plain, address = super().accept()
+        self.accepted.append(Recorder(plain.family, plain.type, plain.proto, plain.detach()))
+        return self.accepted[-1], address
+
+
 HELLO = bytes.fromhex(
     "00000040650000000100000776657273696f6e0803322e300e6d61782d6672616d652d73697a6503fcf0060c6361706162696c697469657308"
     "0a706970656c696e696e67"
@@ -165,9 +201,17 @@ QUICK = Limits(hello_timeout=0.1, frame_timeout=0.2, refusal_delay=0.0)
 
 
 class Conformance:
-    """What every loop must do. `many` says whether it serves several connections at a time."""
+    """What every loop must do.
+
+    `many` says whether it serves several connections at a time, `any_order` whether a connection's answers may overtake
+    each other; `blocking` makes a handler that waits one that this loop can take.
+    """
 
     many = True
+    any_order = True
+
+    def blocking(self, handler: Any) -> Any:
+        return handler
 
     def serve(
         self, listeners: list[socket.socket], handler: Any, logger: logging.Logger, limits: Limits | None
@@ -180,8 +224,10 @@ class Conformance:
         """Start the loop with a handler; it is stopped at the end, and must then have ended."""
         started: list[Running] = []
 
-        def begin(handler: Any = echo, *, limits: Limits | None = None, bind: Any = None) -> Running:
-            listeners = listen(bind or TcpBind("127.0.0.1", 0))
+        def begin(
+            handler: Any = echo, *, limits: Limits | None = None, bind: Any = None, listeners: Any = None
+        ) -> Running:
+            listeners = listen(bind or TcpBind("127.0.0.1", 0)) if listeners is None else listeners
             address = listeners[0].getsockname()
             logger, lines = recording_logger()
             stop, join = self.serve(listeners, handler, logger, limits or Limits(refusal_delay=0.0))
@@ -256,13 +302,21 @@ class Conformance:
 
         assert client.answers(1) == {1: {"stream": 1, "value": "abc"}}
 
-    def test_each_frame_is_written_whole(self, start: Callable[..., Running]) -> None:
+    def test_each_frame_is_one_write_that_leaves_at_once(self, start: Callable[..., Running]) -> None:
         """HAProxy 3.1 and later reset a connection whose HELLO comes in pieces (haproxy#3478)."""
-        client = start().client()
-        client.sock.sendall(client.bytes_of(HAProxyHello()))
-        data = client.sock.recv(65536)
+        listener = RecordingListener(listen(TcpBind("127.0.0.1", 0))[0])
+        client = start(listeners=[listener]).client()
+        client.hello()
+        client.send(*(notify(number, "x" * number * 100) for number in range(1, 8)))
+        client.answers(7)
+        client.send(HAProxyDisconnect())
+        assert client.rest() == [AgentDisconnect()]
 
-        assert len(data) == 4 + int.from_bytes(data[:4], "big")
+        (accepted,) = listener.accepted
+        assert accepted.no_delay
+        for data in accepted.writes:
+            assert _ends_of_frames(data)[-1] == len(data), data
+        assert sum(len(_ends_of_frames(data)) for data in accepted.writes) == 9
 
     def test_a_slow_reader_stops_being_read_and_loses_nothing(self, start: Callable[..., Running]) -> None:
         answered = threading.Semaphore(0)
@@ -459,19 +513,19 @@ class Conformance:
             running.client().hello()
 
     def test_stopping_while_busy_answers_what_is_in_hand(self, start: Callable[..., Running]) -> None:
-        entered, release = threading.Event(), threading.Event()
+        entered, release = threading.Semaphore(0), threading.Event()
 
         def handler(asked: Notify) -> list[SetVar]:
-            entered.set()
+            entered.release()
             release.wait(WAIT)
             return echo(asked)
 
-        running = start(handler)
+        running = start(self.blocking(handler))
         client = running.client()
         client.hello()
-        client.send(notify(1))
-        assert entered.wait(WAIT)
-        client.send(notify(3))
+        client.send(notify(1), notify(3))
+        for _ in range(2 if self.any_order else 1):
+            assert entered.acquire(timeout=WAIT)
         running.stop()
         release.set()
 
@@ -509,16 +563,120 @@ class Conformance:
 
         assert not path.exists()
 
-    def test_many_connections(self, start: Callable[..., Running]) -> None:
+    def test_answers_leave_as_soon_as_they_are_ready(self, start: Callable[..., Running]) -> None:
+        """Of NOTIFYs that came together, the first is answered while the second is still being handled."""
+        release = threading.Event()
+
+        def handler(asked: Notify) -> list[SetVar]:
+            if asked.stream_id == 3:
+                release.wait(WAIT)
+            return echo(asked)
+
+        client = start(self.blocking(handler)).client()
+        client.hello()
+        client.send(notify(1), notify(3))
+        assert list(client.answers(1)) == [1]
+        release.set()
+
+        assert list(client.answers(1)) == [3]
+
+    def test_answers_overtake_each_other(self, start: Callable[..., Running]) -> None:
+        if not self.any_order:
+            pytest.skip("this loop handles a connection's NOTIFYs one after the other")
+        release = threading.Event()
+
+        def handler(asked: Notify) -> list[SetVar]:
+            if asked.stream_id == 1:
+                release.wait(WAIT)
+            elif asked.stream_id == 9:
+                release.set()
+            return echo(asked)
+
+        client = start(self.blocking(handler)).client()
+        client.hello()
+        client.send(*(notify(number) for number in (1, 3, 5, 7)))
+        early = client.answers(3)
+        client.send(notify(9))
+
+        assert sorted(early) == [3, 5, 7]
+        assert sorted(client.answers(2)) == [1, 9]
+
+    def test_a_handler_that_blocks_holds_up_no_other_connection(self, start: Callable[..., Running]) -> None:
         if not self.many:
             pytest.skip("this loop serves one connection")
-        running = start()
-        clients = [running.client() for _ in range(100)]
-        for each in clients:
-            each.hello()
-        for number, each in enumerate(clients, 1):
-            each.send(notify(number))
+        release = threading.Event()
 
-        assert [each.answers(1) for each in clients] == [
-            {number: {"stream": number, "value": "x"}} for number in range(1, 101)
-        ]
+        def handler(asked: Notify) -> list[SetVar]:
+            if asked.stream_id == 1:
+                release.wait(WAIT)
+            return echo(asked)
+
+        running = start(self.blocking(handler))
+        first, second = running.client(), running.client()
+        first.hello()
+        first.send(notify(1))
+        second.hello()
+        assert second.ask(3)["stream"] == 3
+        release.set()
+
+        assert list(first.answers(1)) == [1]
+
+    def test_a_slow_handler_answers_all_the_same(self, start: Callable[..., Running]) -> None:
+        def handler(asked: Notify) -> list[SetVar]:
+            threading.Event().wait(0.02)
+            return echo(asked)
+
+        client = start(handler).client()
+        client.hello()
+        client.send(*(notify(number) for number in range(1, 11)))
+
+        assert sorted(client.answers(10)) == list(range(1, 11))
+
+    def test_a_generator_that_raises_is_answered_at_once(self, start: Callable[..., Running]) -> None:
+        def handler(_: Notify) -> Iterator[SetVar]:
+            yield SetVar(Scope.TRANSACTION, "a", 1)
+            raise KeyError("boom")
+
+        running = start(handler)
+        client = running.client()
+        client.hello()
+
+        assert client.ask(1) == {"error": 512, "reason": "internal-error"}
+        assert client.ask(3) == {"error": 512, "reason": "internal-error"}
+        assert running.loud() == ["the handler raised"] * 2
+
+    @pytest.mark.slow
+    def test_a_thousand_connections(self, start: Callable[..., Running]) -> None:
+        """At the same time, where the loop can."""
+        _allow_files(2200)
+        running = start()
+        count, at_a_time = 1000, 1000 if self.many else 1
+        found = {}
+        for begin in range(1, count + 1, at_a_time):
+            clients = {number: running.client() for number in range(begin, begin + at_a_time)}
+            for each in clients.values():
+                each.hello()
+            for number, each in clients.items():
+                each.send(notify(number))
+            for each in clients.values():
+                found |= each.answers(1)
+                each.close()
+
+        assert found == {number: {"stream": number, "value": "x"} for number in range(1, count + 1)}
+        assert running.loud() == []
+
+
+def _ends_of_frames(data: bytes) -> list[int]:
+    """Where the frames end that begin in these bytes."""
+    ends = [0]
+    while ends[-1] < len(data):
+        ends.append(ends[-1] + 4 + int.from_bytes(data[ends[-1] : ends[-1] + 4], "big"))
+    return ends[1:]
+
+
+def _allow_files(count: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < count:
+        if hard < count:
+            pytest.skip(f"this user may open {hard} files only")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))

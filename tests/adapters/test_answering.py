@@ -58,7 +58,7 @@ def test_after_a_disconnect_nothing_is_asked_or_sent() -> None:
     agent.data_to_send()
 
     answer(agent, asked, lambda each: calls.append(each) or [], _reporter()[0])  # type: ignore[func-returns-value]
-    acknowledge(agent, asked, [], _reporter()[0])
+    acknowledge(agent, asked, (), _reporter()[0])
 
     assert calls == []
     assert agent.data_to_send() == b""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 class AnyioConformance(Conformance):
     backend = ""
 
+    def blocking(self, handler: Any) -> Any:
+        return in_thread(handler)
+
     def serve(
         self,
         listeners: list[socket.socket],
@@ -93,23 +96,6 @@ class AnyioConformance(Conformance):
         assert client.ask(1) == {"error": 512, "reason": "internal-error"}
         assert client.ask(3)["error"] == 512
         assert running.loud() == ["the handler raised"] * 2
-
-    def test_a_handler_that_blocks_runs_in_a_thread(self, start: Callable[..., Running]) -> None:
-        release = threading.Event()
-
-        def slow(asked: Notify) -> list[SetVar]:
-            if asked.stream_id == 1:
-                release.wait(WAIT)
-            return echo(asked)
-
-        client = start(in_thread(slow)).client()
-        client.hello()
-        client.send(notify(1), notify(3))
-        first = list(client.answers(1))
-        release.set()
-
-        assert first == [3]
-        assert list(client.answers(1)) == [1]
 
     def test_no_more_is_read_while_too_many_are_in_flight(self, start: Callable[..., Running]) -> None:
         running_now, most = 0, 0

@@ -20,6 +20,7 @@ class TestBlocking(Conformance):
     """One connection after the other, each served where it was accepted."""
 
     many = False
+    any_order = False
 
     def serve(
         self, listeners: list[socket.socket], handler: Any, logger: logging.Logger, limits: Limits | None

@@ -1,27 +1,30 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from adapters.bind import TcpBind
 from adapters.sockets import listen
 from adapters.threaded import ThreadedAgent
-from spop_proto import HAProxyHello
-from tests.adapters.conformance import WAIT, Client, Conformance, echo, recording_logger
+from spop_proto import HAProxyHello, Limits
+from tests.adapters.conformance import WAIT, Client, Conformance, Running, echo, notify, recording_logger
 
 if TYPE_CHECKING:
     import logging
     import socket
     from collections.abc import Callable
 
-    from spop_proto import Limits
+    from spop_proto import Notify, SetVar
 
 
 class TestThreaded(Conformance):
+    any_order = False
+    options: ClassVar[dict[str, int]] = {}
+
     def serve(
         self, listeners: list[socket.socket], handler: Any, logger: logging.Logger, limits: Limits | None
     ) -> tuple[Callable[[], None], Callable[[], None]]:
-        agent = ThreadedAgent(listeners, handler, logger, limits=limits)
+        agent = ThreadedAgent(listeners, handler, logger, limits=limits, **self.options)
         thread = threading.Thread(target=agent.serve, daemon=True)
         thread.start()
 
@@ -30,6 +33,59 @@ class TestThreaded(Conformance):
             assert not thread.is_alive()
 
         return agent.stop, join
+
+
+class TestWorkers(TestThreaded):
+    """NOTIFYs of all connections are handled by eight threads."""
+
+    any_order = True
+    options: ClassVar[dict[str, int]] = {"workers": 8}
+
+    def test_no_more_is_read_while_too_many_are_in_flight(self, start: Callable[..., Running]) -> None:
+        entered, release = threading.Semaphore(0), threading.Event()
+
+        def handler(asked: Notify) -> list[SetVar]:
+            entered.release()
+            release.wait(WAIT)
+            return echo(asked)
+
+        client = start(handler, limits=Limits(in_flight=3, refusal_delay=0)).client(max_waiting_frames=100)
+        client.hello()
+        sender = threading.Thread(
+            target=client.sock.sendall,
+            args=(client.bytes_of(*(notify(number, "x" * 16_000) for number in range(1, 20))),),
+        )
+        sender.start()
+        count = 0
+        while entered.acquire(timeout=0.3):
+            count += 1
+        release.set()
+
+        # What one read brings is decoded at once: at most four of these beyond the bound.
+        assert 3 <= count <= 3 + 65_536 // 16_000
+        assert sorted(client.answers(19)) == list(range(1, 20))
+        sender.join(WAIT)
+
+    def test_who_leaves_while_an_answer_is_made_leaves_nothing_behind(self, start: Callable[..., Running]) -> None:
+        entered, release = threading.Event(), threading.Event()
+
+        def handler(asked: Notify) -> list[SetVar]:
+            entered.set()
+            release.wait(WAIT)
+            return echo(asked)
+
+        running = start(handler)
+        client = running.client()
+        client.hello()
+        client.send(notify(1))
+        assert entered.wait(WAIT)
+        client.reset()
+        release.set()
+        after = running.client()
+        after.hello()
+
+        assert after.ask(1)["stream"] == 1
+        assert running.loud() == []
 
 
 def test_connections_beyond_the_bound_wait_for_their_turn() -> None:
