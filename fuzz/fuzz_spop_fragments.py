@@ -11,7 +11,7 @@ from spop_proto import Aborted, AgentConnection, ConnectionFailed
 from spop_proto._frames import ABRT, FIN, FrameType, encode_frame
 
 HELLO = bytes.fromhex(
-    "0000004d0100000001000012737570706f727465642d76657273696f6e730803322e300e6d61782d6672616d652d73697a6503fcf0060c63"
+    "0000004b0100000001000012737570706f727465642d76657273696f6e730803322e300e6d61782d6672616d652d73697a6503fcf0060c63"
     "61706162696c6974696573080a706970656c696e696e67"
 )
 
@@ -20,6 +20,7 @@ def receive(stream: bytes) -> tuple[AgentConnection, list[object]]:
     """The events that follow HELLO."""
     connection = AgentConnection()
     connection.receive_data(HELLO)
+    assert connection.agreed is not None
     return connection, list(connection.receive_data(stream))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from spop_proto import Ack, ConnectionFailed, HAProxyConnection, HAProxyHello, Message, Notify
+from spop_proto import Ack, AgentHello, ConnectionFailed, HAProxyConnection, HAProxyHello, Message, Notify
 
 AGENT_HELLO = bytes.fromhex(
     "00000040650000000100000776657273696f6e0803322e300e6d61782d6672616d652d73697a6503fcf0060c6361706162696c6974696573"
@@ -37,6 +37,7 @@ def fuzz(data: bytes) -> None:
     stream = data[1:] if hello else data
     for as_haproxy in (False, True):
         events = receive([hello, stream], as_haproxy=as_haproxy)
+        assert not hello or isinstance(events[0], AgentHello)
         if hello:
             cut = [hello, *(stream[at : at + 3] for at in range(0, len(stream), 3))]
             assert receive(cut, as_haproxy=as_haproxy) == events
