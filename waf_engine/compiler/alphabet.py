@@ -36,7 +36,8 @@ _CATEGORIES: Final = {
 }
 """Both readings of VT: Python's and PCRE's ``\\s`` has it, RE2's has not."""
 
-_RE2_ONLY: Final = ((rb"\\x\{([0-9A-Fa-f]{1,2})\}", rb"\\x\1"), (rb"\\z", rb"\\Z"))
+_ESCAPE: Final = re.compile(rb"\\(?:x\{([0-9A-Fa-f]{1,2})\}|.)", re.DOTALL)
+_NAMED_CLASS: Final = re.compile(rb"\[:\^?\w+:\]")
 _REPEATS: Final = frozenset({"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"})
 
 
@@ -72,10 +73,50 @@ def idle_bytes(pattern: bytes) -> bytes:
     return bytes(sorted(idle))
 
 
+def ends_at_line_start(pattern: bytes) -> bool:
+    r"""Whether a match may end in ``^``, with nothing behind it but what may be empty: ``^$``, ``\n^``, ``^x*``.
+
+    Args:
+        pattern: in RE2's syntax.
+
+    Returns:
+        False only where it provably cannot.
+    """
+    if b"^" not in pattern:
+        return False
+    tree = _tree(_NAMED_CLASS.sub(b"a", pattern))
+    return tree is None or _caret_last(tree)
+
+
+def _caret_last(items: Any) -> bool:
+    return any(_has_caret_last(items[at]) and items[at + 1 :].getwidth()[0] == 0 for at in range(len(items)))
+
+
+def _has_caret_last(item: Any) -> bool:
+    op, argument = str(item[0]), item[1]
+    if op == "AT":
+        return str(argument) in {"AT_BEGINNING", "AT_BEGINNING_LINE"}
+    if op in _REPEATS:
+        return _caret_last(argument[2])
+    if op == "SUBPATTERN":
+        return _caret_last(argument[3])
+    if op == "BRANCH":
+        return any(_caret_last(branch) for branch in argument[1])
+    return op == "ATOMIC_GROUP" and _caret_last(argument)
+
+
+def _as_python_has_it(escape: re.Match[bytes]) -> bytes:
+    if escape[1] is not None:
+        return b"\\x" + escape[1].rjust(2, b"0")
+    return b"\\Z" if escape[0] == b"\\z" else escape[0]
+
+
 @cache
 def _tree(pattern: bytes) -> Any:
-    for old, new in _RE2_ONLY:
-        pattern = re.sub(old, new, pattern)  # patterns of rules, not data of requests
+    """Python's parse tree of a pattern; None where Python would read it otherwise than RE2, or not at all."""
+    pattern = _ESCAPE.sub(_as_python_has_it, pattern)  # a pattern of a rule, not data of a request
+    if _NAMED_CLASS.search(pattern):
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -197,7 +197,7 @@ class LaneMaker:
                 hint = hint_of(operator.test)
                 if operator.name in DIRECT:
                     direct.append(DirectTest(entry.position, chain, operator.test, IDLE.get(operator.name, b"")))
-                elif hint is not None and hint.exact:
+                elif hint is not None and hint.exact and operator.name in SIDE_EFFECT_FREE:
                     idle = idle_bytes(hint.patterns[0]) if hint.kind is Kind.REGEX else b""
                     direct.append(DirectTest(entry.position, chain, operator.test, idle))
                 else:

@@ -11,12 +11,12 @@ combinations against the reference interpreter):
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from waf_engine.compiler.lane_maker import LaneMaker
 from waf_engine.compiler.plan import PHASES, CompiledRule, Plan
 from waf_engine.compiler.prechecks import precheck_of
-from waf_engine.compiler.static import all_keys, footprint
+from waf_engine.compiler.static import Reach, all_keys, footprint
 from waf_engine.runtime.planned import Block, PhaseProgram, PlannedExecutor
 from waf_engine.runtime.reference import evaluate
 
@@ -97,17 +97,17 @@ class _Walked:
         end: the transaction afterwards.
         blocks: by position of their first rule.
         reachable: positions that were not skipped and are in no block.
-        taints: those of them that, when they match, may change what blocks read.
-        taints_unfinished: those that may do so when they match but not the whole of their chain.
+        taints: for each reach of an evaluation, those of them that may change what blocks read.
         static_ids: ids of the rules in blocks.
+        static_keys: members of TX that any block reads.
     """
 
     end: Transaction
     blocks: dict[int, Block]
     reachable: tuple[int, ...]
-    taints: frozenset[int]
-    taints_unfinished: frozenset[int]
+    taints: tuple[frozenset[int], ...]
     static_ids: frozenset[int]
+    static_keys: frozenset[bytes]
 
 
 class _Phase:
@@ -136,8 +136,7 @@ class _Phase:
                 full=full,
                 sources=maker.sources(self.number),
                 reachable=frozenset(range(len(self.rules))),
-                taints=frozenset(),
-                taints_unfinished=frozenset(),
+                taints=(frozenset(),) * len(Reach),
                 prechecks=prechecks,
                 landing=self.landing,
             )
@@ -150,10 +149,10 @@ class _Phase:
             sources=maker.sources(self.number),
             reachable=frozenset(walked.reachable),
             taints=walked.taints,
-            taints_unfinished=walked.taints_unfinished,
             prechecks=prechecks,
             landing=self.landing,
             static_ids=walked.static_ids,
+            static_keys=walked.static_keys,
         )
 
 
@@ -164,6 +163,19 @@ def _landing(rules: Sequence[CompiledRule], position: int) -> int:
         if rules[index].marker == label:
             return index + 1
     return len(rules)
+
+
+class _Recorder(dict[bytes, bytes]):
+    """TX while a block runs: remembers what was removed, for a member that is set anew stands behind all others."""
+
+    def __init__(self, content: dict[bytes, bytes]) -> None:
+        super().__init__(content)
+        self.removed: dict[bytes, None] = {}
+
+    def pop(self, key: bytes, default: Any = None) -> Any:
+        """Remove a member, as effects do it."""
+        self.removed[key] = None
+        return super().pop(key, default)
 
 
 class _Statics:
@@ -197,13 +209,11 @@ class _Statics:
             else:
                 reachable.append(position)
                 position += 1
-        taints = frozenset(i for i in reachable if self.footprints[id(rules[i])].touches(self.keys))
-        unfinished = frozenset(
-            i
-            for i in reachable
-            if rules[i].chain and footprint(self.plan, rules[i], unfinished=True).touches(self.keys)
+        taints = tuple(
+            frozenset(i for i in reachable if footprint(self.plan, rules[i], reach).touches(self.keys))
+            for reach in Reach
         )
-        return _Walked(tx, blocks, tuple(reachable), taints, unfinished, frozenset(static_ids))
+        return _Walked(tx, blocks, tuple(reachable), taints, frozenset(static_ids), self.keys)
 
     def _is_static(self, rule: CompiledRule) -> bool:
         return self.footprints[id(rule)].only_tx and not rule.log
@@ -211,6 +221,7 @@ class _Statics:
     def _block(self, tx: Transaction, rules: Sequence[CompiledRule], position: int, blocks: dict[int, Block]) -> int:
         """Run the static rules from a position on; add their block; the position behind them."""
         first, before = position, dict(tx.tx)
+        recorder = tx.tx = _Recorder(before)
         tx.records.clear()
         tx.matched_var = None
         while position < len(rules):
@@ -222,15 +233,15 @@ class _Statics:
                 break
             tx.matched_vars = []
             matched = evaluate(tx, rule)
-            if matched and rule.skip_after:
-                position = _landing(rules, position)
-            elif matched and rule.skip:
-                position += 1 + rule.skip
+            if matched:
+                position = (_landing(rules, position) if rule.skip_after else position + 1) + rule.skip
             else:
                 position += 1
+        tx.tx = dict(recorder)
+        moved = recorder.removed
         blocks[first] = Block(
-            changes={key: value for key, value in tx.tx.items() if before.get(key) != value},
-            removed=tuple(key for key in before if key not in tx.tx),
+            changes={key: value for key, value in tx.tx.items() if before.get(key) != value or key in moved},
+            removed=tuple(moved),
             matches=tuple((record.rule, record.matches) for record in tx.records),
             matched_var=tx.matched_var,
         )

@@ -9,6 +9,7 @@ transaction applies; the moment a rule writes what they read, the executor evalu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from waf_engine.compiler.effects import note_of
@@ -64,24 +65,38 @@ class Footprint:
         return any(key.startswith(prefix) for prefix in self.prefixes for key in keys)
 
 
-def footprint(plan: Plan, rule: CompiledRule, *, unfinished: bool = False) -> Footprint:
+class Reach(IntEnum):
+    """How far the evaluation of a rule and its chain came."""
+
+    ASKED = 0
+    """The rule's operator was asked; it did not match."""
+    BEGUN = 1
+    """The rule matched, the rest of its chain did not."""
+    MATCHED = 2
+
+
+def footprint(plan: Plan, rule: CompiledRule, reach: Reach = Reach.MATCHED) -> Footprint:
     """The footprint of a rule and its chain.
 
     Args:
         plan: the rules.
         rule: the rule.
-        unfinished: leave out the last member of the chain: what is done when the chain does not match to its end.
+        reach: how far its evaluation came; what is done only beyond that is left out of what is written.
     """
+    chain = list(members(rule))
+    matching = {Reach.ASKED: 0, Reach.BEGUN: len(chain) - 1, Reach.MATCHED: len(chain)}[reach]
+    asked = 1 if reach is Reach.ASKED else len(chain)
     reads: set[bytes] = set()
     writes: set[bytes] = set()
     prefixes: list[bytes] = []
     opaque, only_tx = False, rule.disruption is None or rule.disruption.action == "pass"
-    for member in list(members(rule))[: -1 if unfinished else None]:
-        if member.capture:
+    for number, member in enumerate(chain[:asked]):
+        matches = number < matching
+        if member.capture and member.operator is not None and (matches or member.operator.negated):
             writes.update(CAPTURES)
         if member.operator is not None and member.operator.name not in SIDE_EFFECT_FREE:
             opaque = True
-        for effect in member.effects:
+        for effect in member.effects if matches else ():
             note = note_of(effect)
             if note is None:
                 opaque, only_tx = True, False

@@ -40,6 +40,7 @@ def attach_request(tx: Transaction) -> None:
     request.xml = result.xml
     request.expose_body = result.expose_body
     tx.tx.update(result.tx)
+    tx.keys_of_body = frozenset(result.tx)
     if result.error:
         request.error = f"{request.processor}: {result.error}"
     elif _beyond_files(tx):

@@ -166,17 +166,21 @@ def _compiles(expression: bytes, flags: int) -> bool:
     return True
 
 
+def _open_plainly(path: str, flags: int) -> int:
+    """Open a file without following a link, nor waiting for the other end of a pipe."""
+    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
 def _load(path: Path) -> Database | None:
     """A database from its file; None where there is none, it is damaged, or others could have written it."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with open(path, "rb", opener=_open_plainly) as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o022:
+                return None
+            content = file.read(MAX_FILE)
     except OSError:
         return None
-    with os.fdopen(fd, "rb") as file:
-        about = os.fstat(fd)
-        if not stat.S_ISREG(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o022:
-            return None
-        content = file.read(MAX_FILE)
     if not content.startswith(FORMAT):
         return None
     checksum, _, rest = content[len(FORMAT) :].partition(b"\n")

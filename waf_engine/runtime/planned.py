@@ -10,7 +10,7 @@ evaluated like all others.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from waf_engine.compiler.plan import Allow, Phase
@@ -27,13 +27,17 @@ if TYPE_CHECKING:
     Precheck = Callable[[Transaction], bool]
 
 
+ASKED, BEGUN, MATCHED = range(3)
+"""How far the evaluation of a rule came: `compiler.static.Reach`, as plain numbers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """Consecutive rules on TX alone, and what they come to.
 
     Attributes:
         changes: members of TX that they set.
-        removed: members of TX that they remove.
+        removed: members of TX that they remove, be it to set them anew.
         matches: the rules of them that match, with what they match on.
         matched_var: what MATCHED_VAR and MATCHED_VAR_NAME are after them; None: as before.
     """
@@ -45,9 +49,9 @@ class Block:
 
     def apply(self, tx: Transaction) -> None:
         """Do to a transaction what the rules would do."""
-        tx.tx.update(self.changes)
         for key in self.removed:
             tx.tx.pop(key, None)
+        tx.tx.update(self.changes)
         if self.matched_var is not None:
             tx.matched_var = self.matched_var
         tx.record(self.matches)
@@ -64,11 +68,12 @@ class PhaseProgram:
         full: positions to be visited otherwise: all rules that no lane speaks for.
         sources: the variables whose values are scanned.
         reachable: positions that candidates may have while the transaction is clean.
-        taints: positions of rules that may write what blocks read when they match.
-        taints_unfinished: positions of those that may do so when only the beginning of their chain matches.
+        taints: positions of rules that may write what blocks read: when they are evaluated at all, when only the
+            beginning of their chain matches, when they match.
         prechecks: for some positions a function that says False when the rule cannot match.
         landing: for each position with a skipAfter, where it leads.
         static_ids: ids of the rules in blocks.
+        static_keys: members of TX that any block reads.
     """
 
     rules: Sequence[CompiledRule]
@@ -77,11 +82,19 @@ class PhaseProgram:
     full: tuple[int, ...]
     sources: tuple[Source, ...]
     reachable: frozenset[int]
-    taints: frozenset[int]
-    taints_unfinished: frozenset[int]
+    taints: Sequence[frozenset[int]]
     prechecks: Mapping[int, Precheck]
     landing: Mapping[int, int]
-    static_ids: frozenset[int] = field(default_factory=frozenset)
+    static_ids: frozenset[int] = frozenset()
+    static_keys: frozenset[bytes] = frozenset()
+
+    def fits(self, tx: Transaction) -> bool:
+        """Whether nothing that blocks depend on was changed from outside: by a `ctl`, or by the body."""
+        return (
+            (not tx.removed_ids or tx.removed_ids.isdisjoint(self.static_ids))
+            and (not tx.removed_targets or self.static_ids.isdisjoint(tx.removed_targets))
+            and self.static_keys.isdisjoint(tx.keys_of_body)
+        )
 
 
 class PlannedExecutor:
@@ -98,7 +111,7 @@ class PlannedExecutor:
         """Run one phase."""
         history = (*tx.clean_phases, phase)
         program = self._programs.get(history)
-        if tx.clean and program is not None:
+        if tx.clean and program is not None and program.fits(tx):
             tx.clean_phases = history
             position = _run_clean(tx, program, phase)
         else:
@@ -135,14 +148,13 @@ def _run_clean(tx: Transaction, program: PhaseProgram, phase: int) -> int | None
             continue
         tx.matched_vars = []
         matched = evaluate(tx, rule)
-        if not matched and not tx.matched_vars:
-            continue
         if matched and (tx.interruption is not None or tx.allow is not None or rule.skip or rule.skip_after):
             tx.clean = False
             tx.candidates = found
             return _next(tx, program, position, rule, phase)
-        taints = program.taints if matched else program.taints_unfinished
-        if position in taints or (tx.removed_ids and not tx.removed_ids.isdisjoint(program.static_ids)):
+        # A SecAction in front of a chain has begun without a match.
+        reach = MATCHED if matched else BEGUN if tx.matched_vars or rule.operator is None else ASKED
+        if position in program.taints[reach] or not program.fits(tx):
             tx.clean = False
             tx.candidates = found
             return position + 1
@@ -155,9 +167,7 @@ def _next(tx: Transaction, program: PhaseProgram, position: int, rule: CompiledR
         return None
     if is_allowed(tx, phase):
         return None
-    if rule.skip_after:
-        return program.landing[position]
-    position += 1
+    position = program.landing[position] if rule.skip_after else position + 1
     skip = rule.skip
     while skip and position < len(program.rules):
         if not (program.rules[position].id and program.rules[position].id in tx.removed_ids):

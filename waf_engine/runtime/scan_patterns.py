@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from waf_engine.compiler.alphabet import ends_at_line_start
+
 SPACES: Final = rb"\t\n\f\r "
 """RE2's ``\\s``. Hyperscan's has the vertical tab too, so the class is written out for it."""
 
@@ -31,11 +33,12 @@ class ScanPattern:
 def is_scannable(expression: bytes) -> bool:
     """Whether Hyperscan, given `for_hyperscan` of a pattern, finds all that RE2 finds.
 
-    They differ on the case of letters beyond ASCII, which RE2 folds as Latin-1.
+    They differ on the case of letters beyond ASCII, which RE2 folds as Latin-1, and on ``^`` behind the last line end
+    of a value, where Hyperscan sees no line.
     """
     if any(byte >= 0x80 for byte in expression) or re.search(rb"\\x\{?[89a-fA-F]|\\[pPCX]", expression):
         return False
-    return for_hyperscan(expression) is not None
+    return for_hyperscan(expression) is not None and not ends_at_line_start(expression)
 
 
 def for_hyperscan(expression: bytes) -> bytes | None:
@@ -58,6 +61,8 @@ def for_hyperscan(expression: bytes) -> bytes | None:
             if in_class:
                 return None
             piece = b"[^" + SPACES + b"]"
+        elif piece == b"\\v":
+            piece = b"\\x0b"  # Hyperscan's is any vertical space
         elif piece == b"[" and not in_class:
             in_class = True
             # A bracket that closes nothing: the first member of a class.

@@ -21,9 +21,12 @@ from waf_engine.runtime.exchange import Connection, Request, Response
 from waf_engine.runtime.match import Interruption, MatchedRule, MatchedValue, MatchRecord, to_text
 from waf_engine.settings import EngineMode, LimitAction
 from waf_engine.types import encode_argument
+from waf_engine.uploads import settle
 
 if TYPE_CHECKING:
+    import weakref
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from waf_engine.audit.log import TransactionLog
     from waf_engine.audit.sanitiser import Sanitiser
@@ -100,6 +103,10 @@ class Transaction:
         self.removed_ids: set[int] = set()
         self.removed_targets: dict[int, list[Exclusion]] = {}
 
+        # Uploads on disk (uploads.py): their paths, and what removes them if nobody closes the transaction.
+        self.upload_paths: list[Path] = []
+        self.uploads: weakref.finalize[..., Transaction] | None = None
+
         # What the executor and the variables share while rules run.
         self.rule: CompiledRule | None = None
         self.allow: Allow | None = None
@@ -110,6 +117,7 @@ class Transaction:
         self.clean = True
         self.clean_phases: tuple[int, ...] = ()
         self.candidates: set[int] | None = None
+        self.keys_of_body: frozenset[bytes] = frozenset()
 
     # -- feeding ---------------------------------------------------------------------------------
 
@@ -223,9 +231,7 @@ class Transaction:
     def close(self) -> None:
         """Give back what the transaction holds (files on disk). May be called twice."""
         self._closed = True
-        for file in self.request.files:
-            if file.path is not None:
-                file.path.unlink(missing_ok=True)
+        settle(self)
 
     @property
     def inspects_response_body(self) -> bool:
@@ -328,6 +334,8 @@ class Transaction:
         """Record rules that were evaluated in advance; none of them is logged or disruptive."""
         for rule, values in matches:
             self.records.append(MatchRecord(rule, values, disruptive=False))
+            if self.sanitiser is not None:
+                self.sanitiser.note(values)
             if rule.severity is not None and rule.severity < self.highest_severity:
                 self.highest_severity = rule.severity
 

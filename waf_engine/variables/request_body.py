@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from waf_engine.bodies.multipart import FLAGS
 from waf_engine.bodies.xml import attribute_values, compile_xpath, text_values, xpath
+from waf_engine.uploads import save
 from waf_engine.variables.registry import collection, flag, scalar
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def inbound_data_error(tx: Transaction) -> bytes:
     return flag(tx.request.body_over_limit)
 
 
-@scalar("REQBODY_PROCESSOR")
+@scalar("REQBODY_PROCESSOR", volatile=True)
 def reqbody_processor(tx: Transaction) -> bytes:
     """The name of the body processor; empty for none."""
     return tx.request.processor.encode("utf-8", "surrogateescape")
@@ -107,8 +108,9 @@ def files_combined_size(tx: Transaction) -> bytes:
 
 @collection("FILES_TMPNAMES", phase=2)
 def files_tmpnames(tx: Transaction) -> Sequence[Entry]:
-    """Where files were saved, by form field; only those that were."""
-    return [(f.field, str(f.path).encode("utf-8", "surrogateescape")) for f in tx.request.files if f.path is not None]
+    """Where the files are on disk, by form field; asking writes them, until the transaction ends."""
+    save(tx)
+    return [(file.field, str(file.path).encode("utf-8", "surrogateescape")) for file in tx.request.files]
 
 
 @collection("FILES_TMP_CONTENT", phase=2)
