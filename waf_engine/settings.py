@@ -49,6 +49,9 @@ class Settings:
         response_body_limit_action: SecResponseBodyLimitAction.
         response_body_mime_types: SecResponseBodyMimeType.
         upload_file_limit: SecUploadFileLimit.
+        upload_dir: SecUploadDir, else SecTmpDir, absolute; empty for the system's folder of temporary files.
+        upload_keep_files: SecUploadKeepFiles: ``On``, ``Off`` or ``RelevantOnly`` (a rule with log matched).
+        upload_file_mode: SecUploadFileMode.
         component_signatures: SecComponentSignature, in order.
         server_signature: SecServerSignature.
         sensor_id: SecSensorId.
@@ -89,6 +92,9 @@ class Settings:
     response_body_limit_action: LimitAction = LimitAction.PROCESS_PARTIAL
     response_body_mime_types: tuple[str, ...] = ("text/html", "text/plain")
     upload_file_limit: int = 100
+    upload_dir: str = ""
+    upload_keep_files: str = "Off"
+    upload_file_mode: int = 0o600
     component_signatures: tuple[str, ...] = ()
     server_signature: str = ""
     sensor_id: str = ""

@@ -5,10 +5,10 @@ To add one: a decorated function in the family file that fits, with a docstring.
 
 from __future__ import annotations
 
-from waf_engine.directives import audit, body, engine, heritage, rules
+from waf_engine.directives import audit, body, engine, heritage, rules, uploads
 from waf_engine.directives.registry import DirectiveHandler, directives
 
-FAMILIES = (audit, body, engine, heritage, rules)
+FAMILIES = (audit, body, engine, heritage, rules, uploads)
 """The family files; a test compares them with the folder."""
 
 __all__ = ["FAMILIES", "DirectiveHandler", "directives"]

@@ -43,13 +43,9 @@ IGNORED = {
     "SecStatusEngine": "",
     "SecStreamInBodyInspection": "",
     "SecStreamOutBodyInspection": "",
-    "SecTmpDir": "",
     "SecTmpSaveUploadedFiles": "",
     "SecUnicodeMap": "",
     "SecUnicodeMapFile": "",
-    "SecUploadDir": "",
-    "SecUploadFileMode": "",
-    "SecUploadKeepFiles": "",
     "SecXmlExternalEntity": "external entities are never read",
 }
 """Directive: why it has no effect, for the warning; empty where none is needed (its ``Off`` never warns)."""

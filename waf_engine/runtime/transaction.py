@@ -76,7 +76,7 @@ class Transaction:
         self._on_match = on_match
         self._log = log
         self.phase = 0
-        self._closed = False
+        self.closed = False
 
         self.connection = Connection()
         self.request = Request()
@@ -230,8 +230,8 @@ class Transaction:
 
     def close(self) -> None:
         """Give back what the transaction holds (files on disk). May be called twice."""
-        self._closed = True
         settle(self)
+        self.closed = True
 
     @property
     def inspects_response_body(self) -> bool:

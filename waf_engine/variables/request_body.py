@@ -110,7 +110,7 @@ def files_combined_size(tx: Transaction) -> bytes:
 def files_tmpnames(tx: Transaction) -> Sequence[Entry]:
     """Where the files are on disk, by form field; asking writes them, until the transaction ends."""
     save(tx)
-    return [(file.field, str(file.path).encode("utf-8", "surrogateescape")) for file in tx.request.files]
+    return [(f.field, str(f.path).encode("utf-8", "surrogateescape")) for f in tx.request.files if f.path is not None]
 
 
 @collection("FILES_TMP_CONTENT", phase=2)
