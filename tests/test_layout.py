@@ -26,6 +26,8 @@ MORE_TESTS = {
     "tests/waf_engine/transformations/test_libmodsecurity.py": "libmodsecurity beside all transformations",
     "tests/waf_engine/test_fuzz_targets.py": "runs the fuzz targets over their corpora",
     "tests/waf_engine/test_choices.py": "the choices of docs/seclang.md on the whole engine",
+    "tests/waf_engine/test_seclang_reference.py": "docs/seclang.md beside the table of choices",
+    "tests/waf_engine/test_differential.py": "libmodsecurity beside the whole engine",
     "tests/waf_engine/runtime/test_match_modsecurity.py": "libmodsecurity beside its form of the log line",
     "tests/waf_engine/rules/test_baseline.py": "the embedded rules, which are no Python",
     "tests/spop_proto/test_fuzz_targets.py": "runs the fuzz targets over their corpora",

@@ -62,7 +62,6 @@ COLLECTIONS = """
 """
 UPLOADS = [
     UploadedFile(field=b"doc", filename=b"a", content=b"", path=Path("/tmp/saved")),
-    UploadedFile(field=b"other", filename=b"b", content=b""),
 ]
 
 

@@ -44,7 +44,7 @@ ROWS: dict[str, list[Row]] = {
     "FILES_NAMES": [("multipart", [(b"doc", b"doc")])],
     "FILES_SIZES": [("multipart", [(b"doc", b"7")])],
     "FILES_COMBINED_SIZE": [("multipart", [(b"", b"7")]), ("form", [(b"", b"0")])],
-    "FILES_TMPNAMES": [("saved", [(b"doc", b"/tmp/saved")]), ("multipart", [])],
+    "FILES_TMPNAMES": [("saved", [(b"doc", b"/tmp/saved")]), ("form", [])],
     "FILES_TMP_CONTENT": [("multipart", [(b"doc", b"content")])],
     "MULTIPART_PART_HEADERS": [
         (
