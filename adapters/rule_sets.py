@@ -9,8 +9,9 @@ from __future__ import annotations
 import glob
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from adapters.block_lists import block_lists
 from adapters.config import EMBEDDED_RULES, ConfigError, load_config
 from waf_engine import WAF, SecLangError
 from waf_engine.diagnostics import Diagnostic, Severity, Span
@@ -88,10 +89,12 @@ def load_rule_sets(config: Config, *, background: bool = False) -> dict[str, Rul
         key = (application.directives, names)
         try:
             if key not in compiled:
+                settings = {"rbl_resolver": block_lists()}
+                options: dict[str, Any] = {"registries": registries, "background": background, "settings": settings}
                 compiled[key] = (
-                    WAF.from_files(names, registries=registries, background=background)
+                    WAF.from_files(names, **options)
                     if names
-                    else WAF.from_directives(application.directives, registries=registries, background=background)
+                    else WAF.from_directives(application.directives, **options)
                 )
         except SecLangError as error:
             faults.update(dict.fromkeys(_placed(fault, application, config.path) for fault in error.diagnostics))
