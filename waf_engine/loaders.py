@@ -38,7 +38,11 @@ INLINE = "<directives>"
 
 _RULES = Path(__file__).parent / "rules"
 
-EMBEDDED: Mapping[str, Path] = {"@baseline/": _RULES, "@recommended.conf": _RULES / "recommended.conf"}
+EMBEDDED: Mapping[str, Path] = {
+    "@baseline/": _RULES,
+    "@recommended.conf": _RULES / "recommended.conf",
+    "@coraza.conf-recommended": _RULES / "coraza.conf-recommended",
+}
 """The rules that come with this package: a name that ends in ``/`` is a folder, any other a file.
 
 A file with a name of its own is not part of ``@folder/*.conf``."""

@@ -14,7 +14,7 @@ from waf_engine.compiler.lower import compile_plan
 from waf_engine.compiler.program import plan_executor
 from waf_engine.compiler.state import Registries
 from waf_engine.directives import directives
-from waf_engine.loaders import load_files, load_text
+from waf_engine.loaders import EMBEDDED, load_files, load_text
 from waf_engine.operators import operators
 from waf_engine.persistence import MemoryStore
 from waf_engine.runtime.databases import DatabaseCache, default_folder
@@ -25,7 +25,7 @@ from waf_engine.transformations import transformations
 from waf_engine.variables import variables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from waf_engine.audit.registry import AuditWriter
@@ -123,7 +123,13 @@ class WAF:
 
     @classmethod
     def from_directives(
-        cls, text: str, *, root: Path | None = None, settings: dict[str, Any] | None = None, **options: Any
+        cls,
+        text: str,
+        *,
+        root: Path | None = None,
+        settings: dict[str, Any] | None = None,
+        embedded: Mapping[str, Path] = EMBEDDED,
+        **options: Any,
     ) -> WAF:
         """Compile a rule set from a text; Include in it reads files.
 
@@ -131,6 +137,8 @@ class WAF:
             text: the directives.
             root: the folder that relative names begin at and that no name may leave.
             settings: values of `Settings` that hold unless a directive sets them.
+            embedded: what names that begin with ``@`` mean, for Include and for data files; see
+                `waf_engine.loaders.EMBEDDED`, which it takes the place of.
             options: ``executor`` (``plan``, or ``reference`` for the plain interpreter), ``scan_memory`` (bytes
                 that may be used to remember scans across transactions; 0 for none), ``cache_folder`` (where compiled
                 databases are kept; None for the user's cache folder), ``background`` (whether to return before
@@ -145,7 +153,7 @@ class WAF:
         Raises:
             SecLangError: the rules have errors; it carries all of them, with their positions.
         """
-        return cls._compile(load_text(text, root=root), root, settings, options)
+        return cls._compile(load_text(text, root=root, embedded=embedded), root, settings, embedded, options)
 
     @classmethod
     def from_files(
@@ -154,6 +162,7 @@ class WAF:
         *,
         root: Path | None = None,
         settings: dict[str, Any] | None = None,
+        embedded: Mapping[str, Path] = EMBEDDED,
         **options: Any,
     ) -> WAF:
         """Compile a rule set from files, globs and embedded names, read in their order.
@@ -162,19 +171,26 @@ class WAF:
             paths: the files.
             root: see `from_directives`.
             settings: see `from_directives`.
+            embedded: see `from_directives`.
             options: see `from_directives`.
 
         Raises:
             SecLangError: a file cannot be read, or the rules have errors.
         """
-        return cls._compile(load_files(paths, root=root), root, settings, options)
+        return cls._compile(load_files(paths, root=root, embedded=embedded), root, settings, embedded, options)
 
     @classmethod
     def _compile(
-        cls, loaded: Loaded, root: Path | None, settings: dict[str, Any] | None, options: dict[str, Any]
+        cls,
+        loaded: Loaded,
+        root: Path | None,
+        settings: dict[str, Any] | None,
+        embedded: Mapping[str, Path],
+        options: dict[str, Any],
     ) -> WAF:
         registries = options.pop("registries", None) or default_registries()
-        return cls(compile_plan(loaded, registries, root=root, settings=settings), registries, **options)
+        plan = compile_plan(loaded, registries, root=root, settings=settings, embedded=embedded)
+        return cls(plan, registries, **options)
 
     def transaction(self, id: str | None = None) -> Transaction:  # noqa: A002  the name that the manuals use
         """Begin a transaction.

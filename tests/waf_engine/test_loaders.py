@@ -299,7 +299,8 @@ def test_an_embedded_file_includes_from_the_root_what_its_tree_has_not(tree: dic
 
 
 def test_the_default_trees_are_the_package_s_rules():
-    assert list(EMBEDDED) == ["@baseline/", "@recommended.conf"]
+    assert list(EMBEDDED) == ["@baseline/", "@recommended.conf", "@coraza.conf-recommended"]
+    assert all(path.exists() for path in EMBEDDED.values())
     assert EMBEDDED["@baseline/"].name == "rules"
     assert EMBEDDED["@recommended.conf"].parent == EMBEDDED["@baseline/"]
 

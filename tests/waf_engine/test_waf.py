@@ -171,3 +171,59 @@ def test_threads_share_a_waf_and_nothing_else(executor: str):
     assert all(each == alone for each in together)
     assert any(verdict is not None for _, _, verdict in alone)
     assert dict(exchange(waf).plan.variables["GLOBAL"].read(exchange(waf)))[b"count"] == b"%d" % (9 * 200 + 2)
+
+
+@pytest.mark.parametrize("from_files", [False, True])
+def test_embedded_names_of_the_caller_s_choice(tmp_path: Path, *, from_files: bool):
+    (tmp_path / "10.conf").write_text('SecRule ARGS "@pmFromFile words.data" "id:1,phase:1,deny"\n')
+    (tmp_path / "words.data").write_text("attack\n")
+    embedded = {"@site/": tmp_path}
+    name = "@site/*.conf"
+
+    waf = (
+        WAF.from_files([name], embedded=embedded, executor="reference")
+        if from_files
+        else WAF.from_directives(f"Include {name}", embedded=embedded, executor="reference")
+    )
+
+    assert waf.plan.files == ("@site/10.conf",)
+    tx = waf.transaction()
+    tx.process_uri("/?a=attack", "GET", "1.1")
+    interruption = tx.process_request_headers()
+    assert interruption is not None
+    assert interruption.rule_id == 1
+
+
+def test_coraza_s_recommended_file_means_what_it_meant():
+    waf = WAF.from_directives("Include @coraza.conf-recommended", executor="reference")
+    settings = waf.plan.settings
+
+    assert waf.plan.diagnostics == ()
+    assert sorted(rule.id for rule in waf.plan.rules) == [200000, 200001, 200002, 200003, 200006]
+    assert settings.rule_engine == "DetectionOnly"
+    assert (settings.request_body_limit, settings.request_body_in_memory_limit) == (13107200, 131072)
+    assert settings.response_body_mime_types == ("text/plain", "text/html", "text/xml")
+    assert (settings.audit_engine, settings.audit_log_parts) == ("RelevantOnly", "ABIJDEFHZ")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "processor"),
+    [
+        ("text/xml", b"XML"),
+        ("application/soap+xml; charset=utf-8", b"XML"),
+        ("Application/JSON", b"JSON"),
+        ("application/vnd.api+json", b"JSON"),
+        ("image/svg+xml", b""),
+        ("text/json", b""),
+    ],
+)
+def test_coraza_s_recommended_file_chooses_the_reader(content_type: str, processor: bytes):
+    name = processor.decode() or "."
+    operator = "streq" if processor else "rx"
+    text = f'Include @coraza.conf-recommended\nSecRule REQBODY_PROCESSOR "@{operator} {name}" "id:1,phase:1,pass,log"'
+    tx = WAF.from_directives(text, executor="reference").transaction()
+    tx.process_uri("/", "POST", "1.1")
+    tx.add_request_header("Content-Type", content_type)
+    tx.process_request_headers()
+
+    assert [match.rule.id for match in tx.matched_rules if match.rule.id == 1] == [1] * bool(processor)

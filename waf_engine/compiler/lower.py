@@ -15,6 +15,7 @@ from waf_engine.compiler.draft import RuleDraft
 from waf_engine.compiler.plan import CompiledRule, Disruption, Operator, Plan, Target
 from waf_engine.compiler.state import Registries, State
 from waf_engine.diagnostics import ArgumentError, SecLangError, Severity, Span
+from waf_engine.loaders import EMBEDDED
 from waf_engine.seclang.ast import ActionRef, Directive, SecAction, SecDefaultAction, SecMarker, SecRule
 from waf_engine.settings import Settings
 from waf_engine.types import encode_argument
@@ -40,7 +41,12 @@ MAX_CHAIN = 100
 
 
 def compile_plan(
-    loaded: Loaded, registries: Registries, *, root: Path | None = None, settings: dict[str, Any] | None = None
+    loaded: Loaded,
+    registries: Registries,
+    *,
+    root: Path | None = None,
+    settings: dict[str, Any] | None = None,
+    embedded: Mapping[str, Path] = EMBEDDED,
 ) -> Plan:
     """Compile a loaded rule set.
 
@@ -49,12 +55,13 @@ def compile_plan(
         registries: the names that rules may use.
         root: the folder of relative data files, and the bound of all.
         settings: values of `Settings` that the program sets before the directives do.
+        embedded: where data files of embedded rules are, see `waf_engine.loaders.EMBEDDED`.
 
     Raises:
         SecLangError: the rules have errors, the loader's included; it carries all of them.
     """
     given = Settings(**(settings or {}))
-    state = State(registries, {f.name: getattr(given, f.name) for f in dataclasses.fields(given)}, root)
+    state = State(registries, {f.name: getattr(given, f.name) for f in dataclasses.fields(given)}, root, embedded)
     state.diagnostics += loaded.diagnostics
     _Walk(state).run(loaded.nodes)
     rules = [_freeze_chain(state, draft) for draft in state.drafts]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from waf_engine.compiler.plan import Exclusion
 from waf_engine.diagnostics import ArgumentError, Diagnostic, Severity, Span
-from waf_engine.loaders import read_data_file
+from waf_engine.loaders import EMBEDDED, read_data_file
 from waf_engine.patterns import compile_pattern
 from waf_engine.runtime.macros import compile_macro
 from waf_engine.seclang.parser import parse_variables
@@ -49,9 +49,16 @@ class Registries:
 class State:
     """What the compiler knows so far."""
 
-    def __init__(self, registries: Registries, settings: dict[str, Any], root: Path | None) -> None:
+    def __init__(
+        self,
+        registries: Registries,
+        settings: dict[str, Any],
+        root: Path | None,
+        embedded: Mapping[str, Path] = EMBEDDED,
+    ) -> None:
         self.registries = registries
         self.root = root
+        self.embedded = embedded
         self.settings = settings
         self.drafts: list[RuleDraft] = []
         self.ids: dict[int, RuleDraft] = {}
@@ -131,7 +138,7 @@ class Context:
 
     def read_data(self, name: str) -> bytes:
         """The content of a data file; raises `ArgumentError`."""
-        return read_data_file(name, self.span.file, self.state.root)
+        return read_data_file(name, self.span.file, self.state.root, embedded=self.state.embedded)
 
     def dataset(self, name: str) -> Sequence[bytes]:
         """The lines of a SecDataset; raises `ArgumentError`."""
