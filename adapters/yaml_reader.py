@@ -280,6 +280,14 @@ class Section:
             return []
         return [Section(item, self.faults, f"{self._path(key)}[{index}]") for index, item in enumerate(node.value, 1)]
 
+    def maps(self, key: str) -> list[tuple[str, yaml.Node, Section]]:
+        """A map of maps: the name of each, where the name stands, and the map, empty when it is null."""
+        return self.section(key).children()
+
+    def children(self) -> list[tuple[str, yaml.Node, Section]]:
+        """See `maps`, for the keys of this map."""
+        return [(name, key, self.section(name)) for name, (key, _) in self._values.items()]
+
     def finish(self, *, strict: bool) -> None:
         """Report the keys that nothing asked for: as errors when strict, else as warnings."""
         for name in self._values.keys() - self._asked:

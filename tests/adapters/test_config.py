@@ -202,11 +202,6 @@ def test_levels(word: str, level: str) -> None:
     assert config.log.level == LEVELS[level]
 
 
-def test_applications_as_a_map_name_the_form_to_write() -> None:
-    with pytest.raises(ConfigError, match="write a list"):
-        parse_config("bind: :1\napplications: {a: {directives: x}}\n")
-
-
 def test_shared_settings_by_anchor() -> None:
     text = """\
 bind: :1
