@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from adapters.config import USUAL_PLACES, ConfigError, find_config
 from adapters.ftw.arguments import add_test_command
 from adapters.logs import event, stderr_logger
+from adapters.migrate import add_migrate_command
 from adapters.service import VERSION, Service, check_log_folders
 from adapters.sockets import ListenError
 from waf_engine.diagnostics import render_all
@@ -61,9 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             "-c", "--config", metavar="FILE", help=f"the configuration (default: the first of {places})"
         )
     add_test_command(commands)
+    add_migrate_command(commands)
     commands.add_parser("version", help="print the version")
     options = parser.parse_args(argv)
-    if options.command == "test":
+    if "run" in options:  # a command that has its own file
         status: int = options.run(options)
         return status
     if options.command == "version":
