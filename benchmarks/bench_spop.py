@@ -1,6 +1,6 @@
 """How long SPOP takes: decode a browser's NOTIFY, encode its ACK, here and in the two other Python packages.
 
-    ./dev bench spop                  the table; the two peers are put into .venv/bench-peers
+    ./dev bench spop                  the table; the two peers are put into a folder in .venv
     ./dev bench spop --no-peers       without them
 
 Each figure is the best of many short runs, in microseconds of CPU for one frame; the runs of all packages alternate,
@@ -10,10 +10,12 @@ so that whatever else the machine does hits all alike. Ratios are what to compar
 from __future__ import annotations
 
 import argparse
+import hashlib
 import logging
 import subprocess
 import sys
 import time
+import tomllib
 from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
 
     Job = Callable[[], object]
 
-PEERS = ("haproxyspoa==0.0.1", "spoe-forge==0.0.8")
 HEADERS = (
     "host: www.example.test\r\n"
     "user-agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n"
@@ -208,12 +209,14 @@ def cost_of_cuts(frame: bytes, rounds: int) -> dict[str, float]:
 
 
 def install_peers() -> None:
-    """Put the two packages where only this benchmark sees them. spoe-forge asks for Python 3.12 but runs on 3.11."""
-    folder = ROOT / ".venv" / "bench-peers"
+    """Put the group `bench` of pyproject.toml where only this benchmark sees it, once for each state of that file."""
+    project = ROOT / "pyproject.toml"
+    state = hashlib.sha256(repr(tomllib.loads(project.read_text())["dependency-groups"]["bench"]).encode()).hexdigest()
+    folder = ROOT / ".venv" / f"bench-peers-{state[:12]}"
     if not folder.exists():
-        pip = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps"]
-        subprocess.run([*pip, "--ignore-requires-python", "--target", str(folder), *PEERS], check=True)  # noqa: S603
-        # fixed
+        options = ["--no-deps", "--ignore-requires-python", "--target", str(folder), "--group", f"{project}:bench"]
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", *options]
+        subprocess.run(pip, check=True)  # noqa: S603  fixed words and this project's own paths
     sys.path.append(str(folder))
 
 
