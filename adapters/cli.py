@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from adapters.config import USUAL_PLACES, ConfigError, find_config
+from adapters.crs.arguments import add_crs_command
 from adapters.ftw.arguments import add_test_command
 from adapters.logs import event, stderr_logger
 from adapters.migrate import add_migrate_command
@@ -62,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "-c", "--config", metavar="FILE", help=f"the configuration (default: the first of {places})"
         )
     add_test_command(commands)
+    add_crs_command(commands)
     add_migrate_command(commands)
     commands.add_parser("version", help="print the version")
     options = parser.parse_args(argv)

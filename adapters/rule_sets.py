@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.block_lists import block_lists
 from adapters.config import EMBEDDED_RULES, ConfigError, load_config
+from adapters.crs.find import detection_only, embedded_rules, explain
 from waf_engine import WAF, SecLangError
 from waf_engine.diagnostics import Diagnostic, Severity, Span
 from waf_engine.loaders import INLINE
@@ -76,7 +77,7 @@ def load_rule_sets(config: Config, *, background: bool = False) -> dict[str, Rul
         ConfigError: the rules of at least one application have faults; those of all are in it, each once. Or a plug-in
             is broken.
     """
-    registries = rule_language(plugins=config.plugins)
+    registries, embedded = rule_language(plugins=config.plugins), embedded_rules()
     rule_sets: dict[str, RuleSet] = {}
     compiled: dict[tuple[str, tuple[str, ...]], WAF] = {}
     faults: dict[Diagnostic, None] = {}
@@ -91,6 +92,7 @@ def load_rule_sets(config: Config, *, background: bool = False) -> dict[str, Rul
             if key not in compiled:
                 settings = {"rbl_resolver": block_lists()}
                 options: dict[str, Any] = {"registries": registries, "background": background, "settings": settings}
+                options["embedded"] = embedded
                 compiled[key] = (
                     WAF.from_files(names, **options)
                     if names
@@ -100,7 +102,8 @@ def load_rule_sets(config: Config, *, background: bool = False) -> dict[str, Rul
             faults.update(dict.fromkeys(_placed(fault, application, config.path) for fault in error.diagnostics))
             continue
         waf = compiled[key]
-        warnings = tuple(_placed(fault, application, config.path) for fault in waf.plan.diagnostics)
+        found = (*waf.plan.diagnostics, *detection_only(waf.plan, application.directives, INLINE))
+        warnings = tuple(_placed(fault, application, config.path) for fault in found)
         rule_sets[application.name] = RuleSet(waf, application.directives == EMBEDDED_RULES, warnings)
     if any(fault.severity is Severity.ERROR for fault in faults):
         raise ConfigError(list(faults))
@@ -138,6 +141,7 @@ def _missing_files(application: ApplicationConfig) -> list[Diagnostic]:
 
 def _placed(fault: Diagnostic, application: ApplicationConfig, path: str) -> Diagnostic:
     """A fault with its place in the configuration file, when it is in directives that stand there."""
+    fault = explain(fault)
     if fault.span.file != INLINE:
         return fault
     start, line, column = application.directives_at, fault.span.line, fault.span.column

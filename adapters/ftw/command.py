@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from adapters.config import EMBEDDED_RULES, ConfigError, load_config
+from adapters.crs.find import embedded_rules, explain
 from adapters.ftw.console import Reporter
 from adapters.ftw.model import load_cases
 from adapters.ftw.overrides import load_overrides
@@ -118,11 +119,13 @@ def _load_rules(options: argparse.Namespace) -> WAF:
             return _configured(options)
         registries = rule_language(plugins=not options.no_plugins)
         if options.rules is not None:
-            waf = WAF.from_files(options.rules, registries=registries)
+            waf = WAF.from_files(options.rules, registries=registries, embedded=embedded_rules())
         else:
             text = EMBEDDED_RULES if options.directives is None else options.directives
-            waf = WAF.from_directives(text, registries=registries)
-    except (SecLangError, ConfigError) as error:
+            waf = WAF.from_directives(text, registries=registries, embedded=embedded_rules())
+    except SecLangError as error:
+        raise UsageError(str(SecLangError([explain(fault) for fault in error.diagnostics]))) from error
+    except ConfigError as error:
         raise UsageError(str(error)) from error
     _warn(waf.plan.diagnostics)
     return waf
