@@ -160,6 +160,19 @@ def test_depth_and_size_are_bounded() -> None:
         assert [fault.code for fault in faults.found] == [code]
 
 
+def test_maps_are_sections_by_their_names() -> None:
+    section = _section("a:\n  x: {k: 1}\n  y:\n  z: 5\nb: [1]\n")
+    found = section.maps("a")
+
+    assert [(name, key.start_mark.line, inner.text("k"), inner.name) for name, key, inner in found] == [
+        ("x", 1, "1", "a.x"),
+        ("y", 2, "", "a.y"),
+        ("z", 3, "", "a.z"),
+    ]
+    assert section.maps("b") == section.maps("c") == []
+    assert [(fault.code, fault.span.line) for fault in section.faults.found] == [("wrong-type", 4), ("wrong-type", 5)]
+
+
 def test_a_bomb_of_aliases_costs_nothing() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 20)]
