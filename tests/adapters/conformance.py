@@ -5,6 +5,7 @@ A loop's test file derives `Conformance` and says how to serve. The other end is
 
 from __future__ import annotations
 
+import errno
 import logging
 import resource
 import socket
@@ -184,8 +185,11 @@ class RecordingListener(socket.socket):
         super().__init__(listener.family, listener.type, listener.proto, listener.detach())
         self.setblocking(False)
         self.accepted: list[Recorder] = []
+        self.failures: list[OSError] = []
 
     def accept(self) -> tuple[socket.socket, Any]:
+        if self.failures:
+            raise self.failures.pop()
         plain, address = super().accept()
         self.accepted.append(Recorder(plain.family, plain.type, plain.proto, plain.detach()))
         return self.accepted[-1], address
@@ -620,6 +624,18 @@ class Conformance:
         release.set()
 
         assert list(first.answers(1)) == [1]
+
+    def test_a_machine_out_of_descriptors_is_said_and_survived(self, start: Callable[..., Running]) -> None:
+        if not self.many:
+            pytest.skip("this loop is given its connection")
+        listener = RecordingListener(listen(TcpBind("127.0.0.1", 0))[0])
+        listener.failures = [OSError(errno.EMFILE, "too many open files"), ConnectionAbortedError()]
+        running = start(listeners=[listener])
+        client = running.client()
+        client.hello()
+
+        assert client.ask(1)["stream"] == 1
+        assert running.loud() == ["a connection could not be accepted"]
 
     def test_a_slow_handler_answers_all_the_same(self, start: Callable[..., Running]) -> None:
         def handler(asked: Notify) -> list[SetVar]:

@@ -141,12 +141,13 @@ def test_no_answer_is_lost(processes: Processes, haproxy_binary: str, loop: str,
     log = (folder / "haproxy.out").read_text().splitlines()
     # SPOE: [agent] <EVENT:name> sid=1 st=0 0/0/0/0/0 ...; st is the status, 0 when all went well.
     asked = [line for line in log if line.startswith("SPOE:")]
+    served = [line for line in log if not line.startswith("SPOE:")]
     assert clients.wrong == []
     assert count >= CLIENTS * 4
     assert [line for line in asked if " st=0 " not in line] == []
     # A thread of HAProxy that finds the log's descriptor taken by another drops its line (fd_write_frag_line).
     assert len(asked) >= count * 0.9
-    assert [line for line in log if line not in asked and not re.search(r" 200 \d+ - - ", line)] == []
+    assert [line for line in served if not re.search(r" 200 \d+ - - ", line)] == []
     assert [line for line in (folder / "agent.out").read_text().splitlines() if re.match("ERROR|WARN", line)] == []
     assert agent.poll() is None
     sys.stdout.write(f"{loop}, {frames}: {count} answers in {SECONDS} s\n")
