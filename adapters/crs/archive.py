@@ -101,7 +101,9 @@ def _unpack(members: Iterator[_Member], folder: Path) -> set[str]:
         if len(data) != size:
             raise ArchiveError(f"{name!r} does not have the size that the archive says")
         path = folder / inner
-        path.parent.mkdir(mode=0o755, exist_ok=True)
+        if not path.parent.is_dir():
+            path.parent.mkdir()
+            path.parent.chmod(0o755)  # whatever the umask is: the service reads what root installs
         with path.open("xb") as stream:
             stream.write(data)
         path.chmod(0o644)

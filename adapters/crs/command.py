@@ -186,8 +186,8 @@ class _Progress(contextlib.AbstractContextManager["_Progress"]):
         if not sys.stderr.isatty() or (now - self.last < 0.1 and done != size):
             return
         self.last, self.shown = now, True
-        of = f" of {size / 1024:.0f}" if size else ""
-        sys.stderr.write(f"\r  {done / 1024:.0f}{of} KiB")
+        of = f" of {size / 1024:.1f}" if size else ""
+        sys.stderr.write(f"\r  {done / 1024:.1f}{of} KiB")
         sys.stderr.flush()
 
     def __exit__(self, *_: object) -> None:
