@@ -154,7 +154,7 @@ class Transaction:
             kind = raw_value.split(b";", 1)[0].strip().lower()
             if kind == b"application/x-www-form-urlencoded":
                 request.processor = "URLENCODED"
-            elif kind == b"multipart/form-data":
+            elif kind.startswith(b"multipart/form-data"):  # a missing semicolon is for the processor to flag
                 request.processor = "MULTIPART"
         elif folded == b"host":
             request.server_name = _host_name(raw_value)

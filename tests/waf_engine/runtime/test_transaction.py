@@ -345,6 +345,7 @@ def test_the_servers_name_is_the_host_without_its_port(host: bytes, name: bytes)
         ("application/x-www-form-urlencoded", b"URLENCODED"),
         ("Application/X-WWW-Form-Urlencoded ; charset=utf-8", b"URLENCODED"),  # Coraza: none
         ("multipart/form-data; boundary=x", b"MULTIPART"),
+        ("multipart/form-data boundary=x", b"MULTIPART"),  # its processor flags the missing semicolon
         ("application/json", b""),
         ("", b""),
     ],
