@@ -215,6 +215,7 @@ class Store:
         note = {"source": source, "sha256": sha256, "signature": signature}
         with self._errors():
             (folder / _SOURCE).write_text(json.dumps(note, indent=2) + "\n", "utf-8")
+            (folder / _SOURCE).chmod(0o644)
             folder.chmod(0o755)
             try:
                 folder.rename(self.folder / name)
@@ -238,7 +239,10 @@ class Store:
             StoreError: it cannot be made.
         """
         with self._errors():
-            self.folder.mkdir(parents=True, exist_ok=True)
+            for folder in (self.folder.parent, self.folder):
+                if not folder.is_dir():
+                    folder.mkdir(parents=True)
+                    folder.chmod(0o755)  # whatever the umask is: the service reads what root installs
             work = Path(tempfile.mkdtemp(prefix=".work-", dir=self.folder))
         try:
             yield work

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -138,3 +140,17 @@ def test_a_name_is_a_version_and_never_a_path(name: str) -> None:
 def test_no_versions(name: str) -> None:
     with pytest.raises(StoreError, match="is not a version"):
         check_name(name)
+
+
+def test_the_service_can_read_what_root_installs_under_any_umask() -> None:
+    old = os.umask(0o077)
+    try:
+        put(default_store(), "4.1.0")
+    finally:
+        os.umask(old)
+    folder = default_store().folder
+
+    for path in (folder.parent, folder, folder / "4.1.0"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o755
+    for path in (folder / "pinned", folder / "4.1.0/source.json"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644
