@@ -106,6 +106,7 @@ def test_a_link_in_a_zip_refuses_the_archive(tmp_path: Path) -> None:
         (tar_of(crs_files() | {"../other/rules/a.conf": ""}, ""), "leads outside"),
         (tar_of({"a/rules/x.conf": "", "b/rules/y.conf": ""}, ""), "second CRS"),
     ],
+    ids=["empty", "page", "text", "cut tar", "cut zip", "no rules", "no setup", "outside", "two"],
 )
 def test_what_is_no_crs_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     assert message in refused(tmp_path, content)

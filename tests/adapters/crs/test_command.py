@@ -126,7 +126,11 @@ def test_a_signature_is_required_and_there_is_none(tmp_path: Path, capsys: pytes
     assert "the signature is required, and there is none" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", [b"<html>", tar_of({"../x": ""}, ""), tar_of(crs_files("../../4.1.0"))])
+@pytest.mark.parametrize(
+    "content",
+    [b"<html>", tar_of({"../x": ""}, ""), tar_of(crs_files("../../4.1.0"))],
+    ids=["page", "outside", "odd version"],
+)
 def test_what_is_refused_leaves_nothing(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a").write_bytes(content)
 
