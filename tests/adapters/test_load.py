@@ -145,7 +145,7 @@ def test_no_answer_is_lost(processes: Processes, haproxy_binary: str, loop: str,
     assert clients.wrong == []
     assert count >= CLIENTS * 4
     assert [line for line in asked if " st=0 " not in line] == []
-    # A thread of HAProxy that finds the log's descriptor taken by another drops its line (fd_write_frag_line).
+    # HAProxy itself loses some lines when its threads log at once (0.15 % seen); the clients checked every answer.
     assert len(asked) >= count * 0.9
     assert [line for line in served if not re.search(r" 200 \d+ - - ", line)] == []
     assert [line for line in (folder / "agent.out").read_text().splitlines() if re.match("ERROR|WARN", line)] == []
