@@ -35,6 +35,9 @@ IDLE: Final = {"detectXSS": bytes(byte for byte in range(256) if byte not in b"<
 """Bytes of which a value that matches has at least one other. libinjection finds a tag, a comment or an attribute
 with a value; the first two begin with ``<``, the last has a ``=``."""
 
+FEW: Final = 4
+"""Patterns of a lane up to which each is searched by itself: a scan is for all patterns of all lanes."""
+
 SAMPLES: Final = (b"", b"a", b"1", b"on", b"hello world", b"alice@example.com", b"2026-11-22", b"/shop/list?id=5&p=x")
 """Values of which a useful pattern matches few; one that matches nearly all would make every value a candidate."""
 TOO_COMMON: Final = 5
@@ -142,7 +145,8 @@ class LaneMaker:
             case _:
                 return None
         no_transaction = cast("TransactionView", _NO_TRANSACTION)
-        always = any(not is_scannable(p.expression) or not p.expression for p in patterns)
+        texts = hint.kind is not Kind.REGEX  # texts mean the same to every engine
+        always = any(not p.expression or not (texts or is_scannable(p.expression)) for p in patterns)
         if not always and sum(operator.test(sample, no_transaction) is not None for sample in SAMPLES) > TOO_COMMON:
             always = True
         return _Entry(position, rule, () if always else patterns, always)
@@ -182,6 +186,7 @@ class LaneMaker:
         always: list[int] = []
         direct: list[DirectTest] = []
         refused = scanner.refused if scanner is not None else frozenset()
+        few = len({pattern for entry in draft.entries for pattern in entry.patterns}) <= FEW
         for entry in draft.entries:
             operator = entry.rule.operator
             assert operator is not None
@@ -191,13 +196,13 @@ class LaneMaker:
             if chain == len(triggers):
                 triggers.append(_triggers(entry.rule))
             numbers = {slots[pattern] for pattern in entry.patterns}
-            if not entry.always and not numbers.isdisjoint(refused):
+            if not numbers.isdisjoint(refused) or (few and _exact(entry)):
                 numbers = set()
             if not numbers:
                 hint = hint_of(operator.test)
                 if operator.name in DIRECT:
                     direct.append(DirectTest(entry.position, chain, operator.test, IDLE.get(operator.name, b"")))
-                elif hint is not None and hint.exact and operator.name in SIDE_EFFECT_FREE:
+                elif hint is not None and _exact(entry):
                     idle = idle_bytes(hint.patterns[0]) if hint.kind is Kind.REGEX else b""
                     direct.append(DirectTest(entry.position, chain, operator.test, idle))
                 else:
@@ -215,6 +220,13 @@ class LaneMaker:
             direct,
             self._memory,
         )
+
+
+def _exact(entry: _Entry) -> bool:
+    """Whether a rule's operator may be asked by a lane itself: it decides by the value alone and changes nothing."""
+    operator = entry.rule.operator
+    hint = hint_of(operator.test) if operator is not None else None
+    return hint is not None and hint.exact and operator is not None and operator.name in SIDE_EFFECT_FREE
 
 
 class _NoTransaction:

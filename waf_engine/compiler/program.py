@@ -19,6 +19,7 @@ from waf_engine.compiler.prechecks import precheck_of
 from waf_engine.compiler.static import Reach, all_keys, footprint
 from waf_engine.runtime.planned import Block, PhaseProgram, PlannedExecutor
 from waf_engine.runtime.reference import evaluate
+from waf_engine.runtime.transaction import NO_SEVERITY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -98,7 +99,7 @@ class _Walked:
         blocks: by position of their first rule.
         reachable: positions that were not skipped and are in no block.
         taints: for each reach of an evaluation, those of them that may change what blocks read.
-        static_ids: ids of the rules in blocks.
+        static_ids: ids of the rules in blocks, without those that a skipAfter passes over.
         static_keys: members of TX that any block reads.
     """
 
@@ -203,9 +204,7 @@ class _Statics:
             if rule.marker:
                 position += 1
             elif self._is_static(rule):
-                first = position
-                position = self._block(tx, rules, position, blocks)
-                static_ids.update(r.id for r in rules[first:position] if r.id)
+                position = self._block(tx, rules, position, blocks, static_ids)
             else:
                 reachable.append(position)
                 position += 1
@@ -218,8 +217,15 @@ class _Statics:
     def _is_static(self, rule: CompiledRule) -> bool:
         return self.footprints[id(rule)].only_tx and not rule.log
 
-    def _block(self, tx: Transaction, rules: Sequence[CompiledRule], position: int, blocks: dict[int, Block]) -> int:
-        """Run the static rules from a position on; add their block; the position behind them."""
+    def _block(
+        self,
+        tx: Transaction,
+        rules: Sequence[CompiledRule],
+        position: int,
+        blocks: dict[int, Block],
+        static_ids: set[int],
+    ) -> int:
+        """Run the static rules from a position on; add their block and their ids; the position behind them."""
         first, before = position, dict(tx.tx)
         recorder = tx.tx = _Recorder(before)
         tx.records.clear()
@@ -232,9 +238,12 @@ class _Statics:
             if not self._is_static(rule):
                 break
             tx.matched_vars = []
-            matched = evaluate(tx, rule)
-            if matched:
-                position = (_landing(rules, position) if rule.skip_after else position + 1) + rule.skip
+            static_ids.add(rule.id)
+            if evaluate(tx, rule):
+                position = _landing(rules, position) if rule.skip_after else position + 1
+                # Of removed rules `skip` counts none: those it passes matter too.
+                static_ids.update(passed.id for passed in rules[position : position + rule.skip])
+                position += rule.skip
             else:
                 position += 1
         tx.tx = dict(recorder)
@@ -242,7 +251,8 @@ class _Statics:
         blocks[first] = Block(
             changes={key: value for key, value in tx.tx.items() if before.get(key) != value or key in moved},
             removed=tuple(moved),
-            matches=tuple((record.rule, record.matches) for record in tx.records),
+            records=tuple(record._replace(disruptive=False) for record in tx.records),
+            severity=min((r.rule.severity for r in tx.records if r.rule.severity is not None), default=NO_SEVERITY),
             matched_var=tx.matched_var,
         )
         return position

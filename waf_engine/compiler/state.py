@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from waf_engine.compiler.key_patterns import plain_selector
 from waf_engine.compiler.plan import Exclusion
 from waf_engine.diagnostics import ArgumentError, Diagnostic, Severity, Span
 from waf_engine.loaders import EMBEDDED, read_data_file
@@ -99,7 +100,7 @@ class State:
         except ArgumentError as error:
             error.offset = max(0, error.offset - len(caseless))
             raise
-        return lambda key: search(key) is not None
+        return plain_selector(text, lambda key: search(key) is not None)
 
     def exclusion(self, ref: VariableRef) -> Exclusion | None:
         """What a target names, as an exclusion; a fault is reported."""

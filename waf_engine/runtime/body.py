@@ -39,8 +39,9 @@ def attach_request(tx: Transaction) -> None:
     request.flags.update(result.flags)
     request.xml = result.xml
     request.expose_body = result.expose_body
-    tx.tx.update(result.tx)
-    tx.keys_of_body = frozenset(result.tx)
+    for key, value in result.tx.items():
+        tx.set_tx(key, value)
+    tx.keys_of_body = frozenset(key.lower() for key in result.tx)
     if result.error:
         request.error = f"{request.processor}: {result.error}"
     elif _beyond_files(tx):

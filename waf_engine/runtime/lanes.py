@@ -33,18 +33,21 @@ class Memory:
 
     Two generations: when the young one has used half the budget it becomes the old one, and the old one is
     dropped; what is asked for again moves up. So what repeats stays and what does not leaves.
+
+    Attributes:
+        young: the young generation, by lane and value; lanes look here first.
     """
 
     def __init__(self, budget: int) -> None:
         self._half = budget // 2
         self._used = 0
-        self._young: dict[tuple[int, bytes], Candidates] = {}
+        self.young: dict[tuple[int, bytes], Candidates] = {}
         self._old: dict[tuple[int, bytes], Candidates] = {}
 
     def get(self, lane: int, value: bytes) -> Candidates | None:
         """The remembered answer of a lane on a value, or None."""
         key = (lane, value)
-        found = self._young.get(key)
+        found = self.young.get(key)
         if found is None and (found := self._old.get(key)) is not None:
             self.put(lane, value, found)
         return found
@@ -52,8 +55,8 @@ class Memory:
     def put(self, lane: int, value: bytes, answer: Candidates) -> None:
         """Remember an answer."""
         if self._used >= self._half:
-            self._old, self._young, self._used = self._young, {}, 0
-        self._young[lane, value] = answer
+            self._old, self.young, self._used = self.young, {}, 0
+        self.young[lane, value] = answer
         self._used += len(value) + OVERHEAD
 
 
@@ -143,7 +146,9 @@ class Lane:
         memory = self._memory
         if memory is None or len(value) > MAX_REMEMBERED:
             return self._ask(value, tx)
-        found = memory.get(self.number, value)
+        found = memory.young.get((self.number, value))  # most answers are here: the call is saved
+        if found is None:
+            found = memory.get(self.number, value)
         if found is None:
             found = self._ask(value, tx)
             memory.put(self.number, value, found)
@@ -227,5 +232,5 @@ class Source:
         by_key, other = self.by_key, self.other
         for key, value in self.read(tx):
             lane = by_key.get(key.lower(), other) if by_key else other
-            if lane is not None:
-                found.update(lane.candidates(value, tx))
+            if lane is not None and (named := lane.candidates(value, tx)):
+                found.update(named)

@@ -24,14 +24,24 @@ _NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One ``%{...}``: a variable, the member in lower case (None for the whole), and the text between the braces."""
+    """One ``%{...}``.
+
+    Attributes:
+        variable: the variable.
+        key: the member, in lower case; None for the whole.
+        text: what stands between the braces.
+        of_tx: whether the variable is TX.
+    """
 
     variable: Variable
     key: bytes | None
     text: bytes
+    of_tx: bool = False
 
     def value(self, tx: Transaction) -> bytes:
         """The value now, or the text when there is none."""
+        if self.of_tx and self.key is not None and (member := tx.tx.get(self.key)) is not None:
+            return member
         found = tx.first_value(self.variable, self.key)
         return self.text if found is None else found
 
@@ -49,7 +59,7 @@ class CompiledMacro:
         if self.literal is not None:
             return self.literal
         transaction = cast("Transaction", tx)  # the one implementation of the view; the families see no more
-        return b"".join([p if isinstance(p, bytes) else p.value(transaction) for p in self.parts])
+        return b"".join([p if p.__class__ is bytes else p.value(transaction) for p in self.parts])  # type: ignore[union-attr]  # twice as fast as isinstance
 
     def __str__(self) -> str:
         return self.source
@@ -96,4 +106,4 @@ def _reference(inner: str, offset: int, variables: Mapping[str, Variable]) -> Re
     if variable is None:
         raise ArgumentError(f"unknown variable {name!r} in a macro", offset=offset, code="unknown-variable")
     member = encode_argument(key).lower() if variable.is_collection and key else None
-    return Reference(variable, member, encode_argument(inner))
+    return Reference(variable, member, encode_argument(inner), variable.name == "TX")

@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from waf_engine.compiler.plan import Allow, Phase
-from waf_engine.runtime.reference import evaluate, is_allowed
+from waf_engine.runtime.evaluate import evaluate
+from waf_engine.runtime.reference import is_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from waf_engine.compiler.plan import CompiledRule
     from waf_engine.runtime.lanes import Source
-    from waf_engine.runtime.match import MatchedValue
+    from waf_engine.runtime.match import MatchRecord
     from waf_engine.runtime.transaction import Transaction
 
     Precheck = Callable[[Transaction], bool]
@@ -38,13 +39,15 @@ class Block:
     Attributes:
         changes: members of TX that they set.
         removed: members of TX that they remove, be it to set them anew.
-        matches: the rules of them that match, with what they match on.
+        records: the matches of those that match.
+        severity: the worst severity among them; 255 for none.
         matched_var: what MATCHED_VAR and MATCHED_VAR_NAME are after them; None: as before.
     """
 
     changes: Mapping[bytes, bytes]
     removed: tuple[bytes, ...]
-    matches: tuple[tuple[CompiledRule, tuple[MatchedValue, ...]], ...]
+    records: tuple[MatchRecord, ...]
+    severity: int
     matched_var: tuple[str, bytes] | None
 
     def apply(self, tx: Transaction) -> None:
@@ -54,7 +57,8 @@ class Block:
         tx.tx.update(self.changes)
         if self.matched_var is not None:
             tx.matched_var = self.matched_var
-        tx.record(self.matches)
+        if self.records:
+            tx.record(self.records, self.severity)
 
 
 @dataclass(frozen=True)

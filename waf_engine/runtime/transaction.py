@@ -25,7 +25,7 @@ from waf_engine.uploads import settle
 
 if TYPE_CHECKING:
     import weakref
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from waf_engine.audit.log import TransactionLog
@@ -330,14 +330,13 @@ class Transaction:
         if rule.log and self._on_match is not None:
             self._on_match(self, self._told(record))
 
-    def record(self, matches: Iterable[tuple[CompiledRule, tuple[MatchedValue, ...]]]) -> None:
-        """Record rules that were evaluated in advance; none of them is logged or disruptive."""
-        for rule, values in matches:
-            self.records.append(MatchRecord(rule, values, disruptive=False))
-            if self.sanitiser is not None:
-                self.sanitiser.note(values)
-            if rule.severity is not None and rule.severity < self.highest_severity:
-                self.highest_severity = rule.severity
+    def record(self, records: Sequence[MatchRecord], severity: int) -> None:
+        """Record rules that were evaluated in advance, the worst of this severity; none is logged or disruptive."""
+        self.records += records
+        if self.sanitiser is not None:
+            for record in records:
+                self.sanitiser.note(record.matches)
+        self.highest_severity = min(self.highest_severity, severity)
 
     @property
     def matched_rules(self) -> list[MatchedRule]:

@@ -140,7 +140,7 @@ def test_a_memory_stays_in_its_budget_and_keeps_what_is_asked_for():
     for number in range(10_000):
         memory.put(2, b"%010d" % number, (2,))
         assert memory.get(1, b"kept......") == (1,)
-        held = len(memory._young) + len(memory._old)
+        held = len(memory.young) + len(memory._old)
         assert held * (OVERHEAD + 10) <= budget + 2 * (OVERHEAD + 10)
 
     assert memory.get(2, b"%010d" % 0) is None
