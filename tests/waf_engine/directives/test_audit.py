@@ -52,17 +52,17 @@ def test_settings(text: str, name: str, value: object):
         ("SecAuditLogFileMode 0888", ("bad-argument", 1, 21)),
         ("SecAuditLogDirMode 77777", ("bad-argument", 1, 20)),
         ("SecDebugLogLevel 10", ("bad-argument", 1, 18)),
-        ("SecAuditEngine On\nSecAuditLog /nonexistent/audit.log", ("audit-log", 2, 13)),
-        ("SecAuditLog /nonexistent/audit.log\nSecAuditEngine RelevantOnly", ("audit-log", 1, 13)),
+        ("SecAuditEngine On\nSecAuditLog /proc/nonexistent/audit.log", ("audit-log", 2, 13)),
+        ("SecAuditLog /proc/nonexistent/audit.log\nSecAuditEngine RelevantOnly", ("audit-log", 1, 13)),
         ("SecAuditEngine On\nSecAuditLogType HTTPS\nSecAuditLog ftp://x/", ("audit-log", 3, 13)),
         ("SecAuditEngine On\nSecAuditLogType HTTPS", ("audit-log", 2, 17)),
         ("SecAuditEngine On\nSecAuditLogType Syslog\nSecAuditLog http://x/", ("audit-log", 3, 13)),
         ("SecAuditEngine On\nSecAuditLogType Concurrent\nSecAuditLog /dev/stdout", ("audit-log", 3, 13)),
         (
-            "SecAuditEngine On\nSecAuditLogStorageDir /nonexistent\nSecAuditLogType Concurrent",
+            "SecAuditEngine On\nSecAuditLogStorageDir /proc/nonexistent\nSecAuditLogType Concurrent",
             ("audit-log", 2, 23),
         ),
-        ("SecDebugLog /nonexistent/debug.log", ("audit-log", 1, 13)),
+        ("SecDebugLog /proc/nonexistent/debug.log", ("audit-log", 1, 13)),
     ],
 )
 def test_faults_stand_where_they_were_made(text: str, fault: tuple[str, int, int]):
@@ -74,7 +74,7 @@ def test_a_status_pattern_that_no_engine_takes():
 
 
 def test_a_place_that_is_not_used_is_not_checked():
-    assert setting("SecAuditLog /nonexistent/audit.log", "audit_log") == "/nonexistent/audit.log"
+    assert setting("SecAuditLog /proc/nonexistent/audit.log", "audit_log") == "/proc/nonexistent/audit.log"
 
 
 @pytest.mark.parametrize(
