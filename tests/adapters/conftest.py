@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.adapters.harness import Processes, Site, haproxy_binaries
+from tests.conftest import absent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,7 @@ def haproxy_binary(request: pytest.FixtureRequest) -> str:
     """The path of an HAProxy."""
     path = dict(haproxy_binaries()).get(request.param)
     if path is None:
-        pytest.skip(f"no HAProxy of the kind {request.param} on this machine")
+        absent(f"no HAProxy of the kind {request.param} on this machine")
     return path
 
 

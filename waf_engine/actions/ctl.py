@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from waf_engine.actions.registry import ActionKind, Value, action
 from waf_engine.compiler.effects import noted
+from waf_engine.compiler.plan import id_range
 from waf_engine.diagnostics import ArgumentError
 from waf_engine.settings import EngineMode
 
@@ -44,10 +45,9 @@ def _number(value: str) -> int:
 def _id_ranges(text: str) -> list[tuple[int, int]]:
     ranges = []
     for piece in text.replace(",", " ").split():
-        first, dash, last = piece.partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        if (found := id_range(piece)) is None:
             raise ArgumentError(f"expected a rule id or a range such as 910000-910999, got {piece!r}")
-        ranges.append((int(first), int(last) if dash else int(first)))
+        ranges.append(found)
     if not ranges:
         raise ArgumentError("expected a rule id or a range such as 910000-910999")
     return ranges

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
 from waf_engine.compiler.alphabet import idle_bytes
-from waf_engine.compiler.static import SIDE_EFFECT_FREE
+from waf_engine.compiler.static import SIDE_EFFECT_FREE, members
 from waf_engine.operators import Kind, hint_of
 from waf_engine.runtime.lanes import DirectTest, Lane, Source
 from waf_engine.runtime.scan_patterns import ScanPattern, is_scannable
@@ -88,7 +88,7 @@ class LaneMaker:
         self._drafts: list[_SourceDraft] = []
         self._laned: dict[int, set[int]] = {}
         self._sources: dict[int, tuple[Source, ...]] = {}
-        names = {r.operator.name for rule in plan.rules for r in _chain(rule) if r.operator is not None}
+        names = {r.operator.name for rule in plan.rules for r in members(rule) if r.operator is not None}
         # @restpath adds to ARGS while rules run; a plug-in's operator may do so too.
         self._args_change = not names <= SIDE_EFFECT_FREE
 
@@ -239,13 +239,6 @@ class _NoTransaction:
 
 
 _NO_TRANSACTION: Final = _NoTransaction()
-
-
-def _chain(rule: CompiledRule) -> Iterable[CompiledRule]:
-    member: CompiledRule | None = rule
-    while member is not None:
-        yield member
-        member = member.chain
 
 
 def _literal_keys(target: Target) -> list[bytes]:

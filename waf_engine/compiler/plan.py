@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 PHASES = (1, 2, 3, 4, 5)
 
 
+def id_range(text: str) -> tuple[int, int] | None:
+    """The first and the last id that ``942100`` or ``942100-942999`` stands for; None for anything else."""
+    first, dash, last = text.partition("-")
+    if not first.isdigit() or (dash and not last.isdigit()):
+        return None
+    return int(first), int(last) if dash else int(first)
+
+
 class Phase(IntEnum):
     """The five phases of a transaction."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from waf_engine.actions.registry import ActionKind
+from waf_engine.compiler.plan import id_range
 from waf_engine.diagnostics import ArgumentError
 from waf_engine.directives.registry import directive, one
 from waf_engine.seclang.parser import parse_actions, parse_variables
@@ -127,11 +128,10 @@ def _ranges(state: State, argument: Argument) -> list[tuple[int, int]]:
     """Ids and ranges in one argument: ``1``, ``1-5``, ``1,4-5``."""
     ranges = []
     for piece in argument.text.replace(",", " ").split():
-        first, dash, last = piece.partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        if (found := id_range(piece)) is None:
             state.fault(argument.span, "bad-id", f"expected an id or a range such as 1000-1999, got {piece!r}")
             continue
-        ranges.append((int(first), int(last) if dash else int(first)))
+        ranges.append(found)
     return ranges
 
 

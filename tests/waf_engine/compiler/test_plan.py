@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from tests.waf_engine.support import load
-from waf_engine.compiler.plan import PHASES, Exclusion, Phase, Plan
+from waf_engine.compiler.plan import PHASES, Exclusion, Phase, Plan, id_range
 from waf_engine.diagnostics import Span
 
 RULES = """
@@ -62,3 +62,11 @@ def test_rules_know_their_place_and_text(plan: Plan):
 )
 def test_what_an_exclusion_covers(exclusion: Exclusion, covered: list[bytes]):
     assert [key for key in (b"", b"a", b"ab", b"B", b"b") if exclusion.covers(key)] == covered
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("7", (7, 7)), ("7-9", (7, 9)), ("", None), ("-9", None), ("7-", None), ("7-x", None), ("7 9", None)],
+)
+def test_a_range_of_ids(text: str, found: tuple[int, int] | None):
+    assert id_range(text) == found
