@@ -23,6 +23,7 @@ from adapters.config_model import (
     MAX_TTL_MS,
     ApplicationConfig,
     Config,
+    Listener,
     LogConfig,
 )
 from adapters.logs import LEVELS, Sink
@@ -56,14 +57,14 @@ def read_flat(top: Section) -> Config:
         log=log_config,
         where=top.faults.span(spoa.node or (1, 1)),
     )
-    binds = (_bind(spoa),)
+    listeners = (_listener(spoa),)
     plugins = top.boolean("plugins", default=True)
     for section in (log, spoa, top):
         section.finish(strict=False)
     return Config(
         path=top.faults.file,
         generation="A",
-        binds=binds,
+        listeners=listeners,
         log=log_config,
         applications=(application,),
         default_application=application.name,
@@ -85,7 +86,7 @@ def _flat_log(section: Section, top: Section) -> LogConfig:
 def read_list(top: Section) -> Config:
     """Generation C: a list of applications; a key that is not known refuses the file."""
     faults = top.faults
-    binds = (_bind(top),)
+    listeners = (_listener(top),)
     log = _list_log(top, None)
     default = top.text("default_application") or None
     by_name: dict[str, ApplicationConfig] = {}
@@ -105,7 +106,7 @@ def read_list(top: Section) -> Config:
     return Config(
         path=faults.file,
         generation="C",
-        binds=binds,
+        listeners=listeners,
         log=log,
         applications=tuple(by_name.values()),
         default_application=default,
@@ -136,7 +137,7 @@ def _read_application(section: Section, top_log: LogConfig) -> ApplicationConfig
 def read_map(top: Section) -> Config:
     """Generations B1 to B3: a map of applications; keys that are not known are ignored (here: with a warning)."""
     faults = top.faults
-    binds = (_bind(top),)
+    listeners = (_listener(top),)
     default = top.text("default_application") or None
     sections = top.maps("applications")
     by_name: dict[str, ApplicationConfig] = {}
@@ -151,7 +152,7 @@ def read_map(top: Section) -> Config:
     return Config(
         path=faults.file,
         generation=_map_generation([section for _, _, section in sections]),
-        binds=binds,
+        listeners=listeners,
         log=LogConfig(logging.INFO, (Sink("/dev/stdout", "json"),), faults.span((1, 1))),
         applications=tuple(by_name.values()),
         default_application=default,
@@ -298,6 +299,10 @@ def _bind(section: Section) -> Bind:
     except BindError as error:
         section.faults.add(section.place("bind"), "bad-address", f"bind: {error.message}", error.hint)
         return DEFAULT_BIND
+
+
+def _listener(section: Section) -> Listener:
+    return Listener(_bind(section), None, section.faults.span(section.place("bind")))
 
 
 def _ttl(section: Section, key: str, *, lowest: int) -> float:
