@@ -8,7 +8,6 @@ old ones when the new are faulty; USR1 reopens the logs.
 
 from __future__ import annotations
 
-import functools
 import gc
 import logging
 import resource
@@ -26,6 +25,7 @@ from adapters.anyio_agent import AnyioAgent
 from adapters.config import Config, ConfigError, LogConfig
 from adapters.logs import Logs, event
 from adapters.rule_sets import RuleSet, load_all
+from adapters.run_options import RunOptions
 from adapters.sockets import listen, start_listening
 from adapters.transactions import TransactionStore
 from adapters.waf_handler import Application, WafHandler
@@ -51,14 +51,15 @@ class Service:
 
     Args:
         path: the configuration file.
+        options: what the command line says beside it.
 
     Raises:
         ConfigError: the configuration or the rules have faults.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = path
-        self.config, self.rule_sets = load_all(path, background=True)
+    def __init__(self, path: str | Path, options: RunOptions | None = None) -> None:
+        self.path, self.options = path, options or RunOptions()
+        self.config, self.rule_sets = self._load()
         self.logs = Logs()
         self._listeners: list[socket.socket] = []
 
@@ -87,7 +88,9 @@ class Service:
         gc.collect()
         gc.freeze()
         try:
-            anyio.run(self._main, backend=backend)
+            with self.options.profile() as profile:
+                anyio.run(self._main, backend=backend)
+            profile.report(self.logger)
         finally:
             self.close()
 
@@ -98,6 +101,11 @@ class Service:
         for waf in self._wafs():
             waf.close()
         self.logs.close()
+
+    def _load(self) -> tuple[Config, dict[str, RuleSet]]:
+        """The configuration, what the command line says in it, and the rules."""
+        config, rule_sets = load_all(self.path, background=True)
+        return self.options.apply(config), rule_sets
 
     def _wafs(self) -> list[WAF]:
         """The rule sets at work, each once."""
@@ -171,8 +179,7 @@ class Service:
     async def _reload(self) -> None:
         """Read everything anew, and exchange it when it is all right."""
         try:
-            load = functools.partial(load_all, self.path, background=True)
-            config, rule_sets = await anyio.to_thread.run_sync(load)
+            config, rule_sets = await anyio.to_thread.run_sync(self._load)
             logger = self._open_log(config.log)
             handler = self._make_handler(config, rule_sets, self.handler.applications)
         except ConfigError as error:
