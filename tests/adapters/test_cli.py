@@ -1,36 +1,24 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from adapters.cli import coraza_spoa_main, main
+from adapters.bind import TcpBind
+from adapters.cli import coraza_spoa_main, main, make_parser
+from adapters.run_options import RunOptions
 from adapters.service import VERSION
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-GOOD = "bind: 127.0.0.1:0\nlog_file: /dev/stderr\napplications:\n- name: a\n  directives: |\n    SecRuleEngine On\n"
-BAD = "bind: 127.0.0.1:0\napplications:\n- name: a\n  directives: |\n    SecNonsense\n  colour: red\n"
-
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("adapters.cli.USUAL_PLACES", ("config.yml", "config.yaml"))
     monkeypatch.setattr("adapters.config.USUAL_PLACES", ("config.yml", "config.yaml"))
     return tmp_path
-
-
-def test_check_says_what_would_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "c.yaml").write_text(GOOD + "  response_check: true\n  transaction_ttl_ms: 5000\n")
-
-    assert main(["check", "-c", "c.yaml"]) == 0
-    out, err = capsys.readouterr()
-    assert err == ""
-    assert "c.yaml is valid (form C)" in out
-    assert "listens on    127.0.0.1:0" in out
-    assert "application   a" in out
-    assert "a request waits 5 s for its response" in out
 
 
 def test_check_finds_the_usual_place(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,48 +26,6 @@ def test_check_finds_the_usual_place(folder: Path, capsys: pytest.CaptureFixture
 
     assert main(["check"]) == 0
     assert "embedded (no include)" in capsys.readouterr().out
-
-
-def test_check_lists_every_fault(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "c.yaml").write_text(BAD)
-
-    assert main(["check", "--config", "c.yaml"]) == 1
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "c.yaml:6:3: error: 'colour' is not a key" in err
-    assert "c.yaml:5:5: error: unknown directive 'SecNonsense'" in err
-    assert err.endswith("2 errors: nothing was started\n")
-
-
-def test_check_shows_warnings(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "c.yaml").write_text("bind: ':0'\n")
-
-    assert main(["check", "-c", "c.yaml"]) == 0
-    assert "there are no applications" in capsys.readouterr().err
-
-
-def test_check_looks_for_the_folders_of_logs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "c.yaml").write_text(GOOD.replace("/dev/stderr", "none/x.log"))
-
-    assert main(["check", "-c", "c.yaml"]) == 1
-    assert "c.yaml:2:11: error: there is no folder none" in capsys.readouterr().err
-
-
-def test_serve_refuses_what_is_wrong(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "c.yaml").write_text(BAD)
-    assert main(["serve", "-c", "c.yaml"]) == 1
-    assert "2 errors" in capsys.readouterr().err
-
-    (folder / "c.yaml").write_text(GOOD.replace("/dev/stderr", "none/x.log"))
-    assert main(["serve", "-c", "c.yaml"]) == 1
-    assert "c.yaml:2:11: error: the log file none/x.log cannot be opened" in capsys.readouterr().err
-
-    (folder / "c.yaml").write_text(GOOD.replace("127.0.0.1", "192.0.2.1"))
-    assert main(["serve", "-c", "c.yaml"]) == 1
-    assert "cannot listen on 192.0.2.1:0" in capsys.readouterr().err
-
-    assert main(["serve", "-c", "none.yaml"]) == 1
-    assert "none.yaml:1:1: error: the file cannot be read" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("folder")
@@ -96,7 +42,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.count(f"version\t{VERSION}\n") == 2
 
 
-@pytest.mark.parametrize("argv", [[], ["nonsense"], ["serve", "--nonsense"], ["check", "--conf", "x"]])
+@pytest.mark.parametrize(
+    "argv", [[], ["nonsense"], ["serve", "--nonsense"], ["check", "--conf", "x"], ["completion", "csh"]]
+)
 def test_wrong_command_lines(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(argv)
@@ -104,50 +52,40 @@ def test_wrong_command_lines(argv: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "argv",
+    ("words", "options"),
     [
-        ["-config", "c.yaml", "-validate"],
-        ["--config", "c.yaml", "--validate"],
-        ["-config=c.yaml", "-validate=true"],
-        ["-validate=1", "--config=c.yaml"],
-        ["-config-file", "c.yaml", "-validate"],
-        ["-autoreload", "-metrics-addr", ":9100", "-validate", "-config", "c.yaml"],
-        ["-version=false", "-validate", "-config", "c.yaml", "ignored", "-words"],
+        ([], RunOptions()),
+        (["--workers", "4", "--autoreload"], RunOptions(workers=4, autoreload=True)),
+        (["--workers", "auto", "--no-autoreload"], RunOptions(workers=0, autoreload=False)),
+        (["--metrics", "127.0.0.1:9100"], RunOptions(metrics=TcpBind("127.0.0.1", 9100))),
+        (["--cpuprofile", "a", "--memprofile", "b"], RunOptions(cpuprofile="a", memprofile="b")),
     ],
 )
-def test_go_flags(folder: Path, capsys: pytest.CaptureFixture[str], argv: list[str]) -> None:
-    (folder / "c.yaml").write_text(GOOD)
+def test_serve_passes_on_what_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], options: RunOptions
+) -> None:
+    called: list[Any] = []
+    monkeypatch.setattr("adapters.cli.serve", lambda path, run: called.append((path, run)) or 0)
 
-    assert coraza_spoa_main(argv) == 0
-    assert capsys.readouterr().err.endswith("INF Configuration file is valid\n")
+    assert main(["serve", "-c", "x.yaml", *words]) == 0
+    assert called == [("x.yaml", options)]
 
 
 @pytest.mark.parametrize(
-    ("argv", "message"),
-    [
-        (["-nonsense"], "flag provided but not defined: -nonsense"),
-        (["-config"], "flag needs an argument: -config"),
-        (["-validate=perhaps"], 'invalid boolean value "perhaps" for -validate'),
-    ],
+    "words", [["--workers", "0"], ["--workers", "many"], ["--metrics", "unix@/x"], ["--metrics", "x"]]
 )
-def test_wrong_go_flags(capsys: pytest.CaptureFixture[str], argv: list[str], message: str) -> None:
-    assert coraza_spoa_main(argv) == 2
-    err = capsys.readouterr().err
-    assert err.startswith(message + "\nUsage of coraza-spoa:\n")
-    assert "  -config string\n" in err
+def test_what_serve_refuses(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["serve", *words])
+    assert caught.value.code == 2
+    assert f"argument {words[0]}: " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("flag", ["-h", "--help"])
-def test_go_help(capsys: pytest.CaptureFixture[str], flag: str) -> None:
-    assert coraza_spoa_main([flag]) == 0
-    assert "  -validate\n" in capsys.readouterr().err
-
-
-def test_flags_without_effect_are_named_and_do_not_stop_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "c.yaml").write_text(BAD)
-
-    assert coraza_spoa_main(["-config", "c.yaml", "-autoreload", "-metrics-addr=:1", "-cpuprofile", "x"]) == 1
-    err = capsys.readouterr().err
-    for name in ("autoreload", "metrics-addr", "cpuprofile"):
-        assert f"WRN -{name}: accepted and ignored" in err
-    assert "-memprofile" not in err
+def test_each_command_has_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    commands = ("serve", "check", "test", "crs", "migrate", "completion", "version")
+    assert all(name in make_parser().format_help() for name in commands)
+    for name in commands:
+        with pytest.raises(SystemExit) as caught:
+            main([name, "--help"])
+        assert caught.value.code == 0
+        assert f"usage: spoa-waf {name}" in capsys.readouterr().out
