@@ -34,6 +34,7 @@ MORE_TESTS = {
     "tests/spop_proto/test_captures.py": "real byte streams on the whole protocol",
     "tests/adapters/test_haproxy.py": "the agent behind a real HAProxy",
     "tests/adapters/test_load.py": "each loop behind a real HAProxy with many clients",
+    "tests/test_benchmarks.py": "the benchmarks, which are scripts",
     "tests/test_demo.py": "the demo, which is a script",
     "tests/test_layout.py": "this file",
     "tests/test_public_api.py": "the public names of the packages",
