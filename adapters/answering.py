@@ -7,7 +7,8 @@ waiting; those are the loops' (blocking.py, threaded.py, anyio_agent.py).
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, TypeAlias, assert_never
+from inspect import isawaitable
+from typing import TYPE_CHECKING, TypeAlias, assert_never, cast
 
 from adapters.logs import Occasional, event
 from adapters.troubles import Reason, trouble_actions
@@ -27,12 +28,13 @@ from spop_proto import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from spop_proto import Event, SetVar, UnsetVar
 
     Action: TypeAlias = SetVar | UnsetVar
     Handler: TypeAlias = Callable[[Notify], Iterable[Action]]
+    EventedHandler: TypeAlias = Callable[[Notify], Iterable[Action] | Awaitable[Iterable[Action]]]
 
 QUIET_DISCONNECTS = (0, 2)
 """normal, and HAProxy's own idle time-out: HAProxy <= 3.0 ends most of its connections so."""
@@ -124,6 +126,20 @@ def handle(notify: Notify, handler: Handler, reporter: Reporter) -> tuple[Action
     """What the handler says; `error` and `reason` when it raises, at once or, if it is a generator, later."""
     try:
         return tuple(handler(notify))
+    except Exception as error:  # noqa: BLE001  whatever it is, HAProxy waits for an answer
+        reporter.handler_failed(notify, error)
+        return tuple(trouble_actions(Reason.INTERNAL_ERROR))
+
+
+def begin(
+    notify: Notify, handler: EventedHandler, reporter: Reporter
+) -> tuple[Action, ...] | Awaitable[Iterable[Action]]:
+    """As `handle`, for a loop whose handler may return something to be awaited; that is given back as it is."""
+    try:
+        made = handler(notify)
+        if made.__class__ is not list and isawaitable(made):
+            return made
+        return tuple(cast("Iterable[Action]", made))
     except Exception as error:  # noqa: BLE001  whatever it is, HAProxy waits for an answer
         reporter.handler_failed(notify, error)
         return tuple(trouble_actions(Reason.INTERNAL_ERROR))

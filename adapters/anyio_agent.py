@@ -4,8 +4,12 @@ Here: accepting, reading and writing without blocking, backpressure, draining. N
 
 The sockets are used directly and only the waiting is anyio's: a frame is written by one `send`, what has come can be
 read without waiting when the agent stops, and it costs less than a stream object. A handler that is a plain function
-is called in the loop (a rule engine only computes, so another thread would not make it faster); one that is a coroutine
-function gets a task for each NOTIFY, and answers in any order.
+is called in the loop (a rule engine only computes, so another thread would not make it faster). What it returns may
+have to be awaited (`Later`), when the answer is somewhere else: that NOTIFY gets a task, and others go on meanwhile. A
+handler that is a coroutine function gets a task for each NOTIFY. Answers come in any order then.
+
+Connections may come from elsewhere (`adopt`) and go elsewhere (`hand_over`), between two NOTIFYs, without HAProxy
+noticing: another process goes on with the same socket.
 """
 
 from __future__ import annotations
@@ -19,27 +23,30 @@ import anyio
 import anyio.to_thread
 from anyio.lowlevel import checkpoint
 
-from adapters.answering import Reporter, acknowledge, answer
+from adapters.answering import Reporter, acknowledge, begin
 from adapters.sockets import close_gently, peer_name, prepare, remove_socket_file
 from adapters.troubles import Reason, trouble_actions
-from spop_proto import AgentConnection, ConnectionFailed, Notify
+from spop_proto import AgentConnection, Capability, ConnectionFailed, HAProxyConnection, Notify
 
 if TYPE_CHECKING:
     import logging
     import socket
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
     from anyio.abc import TaskGroup, TaskStatus
 
-    from adapters.answering import Action, Handler
+    from adapters.answering import Action, EventedHandler, Handler
     from spop_proto import Event, Limits
 
     AsyncHandler: TypeAlias = Callable[[Notify], Awaitable[Iterable[Action]]]
+    Later: TypeAlias = Awaitable[Iterable[Action]]
+    Give: TypeAlias = Callable[[socket.socket, bytes], bool]
 
 MAX_CONNECTIONS = 10_000
 """Connections served at a time; at most some 40 KiB each. Beyond, they wait to be accepted."""
 MAX_READ = 65_536
 DRAIN_SECONDS = 5.0
+CAPABILITIES = frozenset({Capability.PIPELINING, Capability.FRAGMENTATION})
 
 
 def in_thread(handler: Handler) -> AsyncHandler:
@@ -56,28 +63,34 @@ class AnyioAgent:
 
     Args:
         listeners: sockets that listen, not blocking; the agent closes them.
-        handler: answers NOTIFYs; a function or a coroutine function.
+        handler: answers NOTIFYs; a function, whose answer may have to be awaited, or a coroutine function. An object
+            with ``__await__`` does better than a coroutine: it may be dropped without a warning when HAProxy leaves.
         logger: the agent's log.
         limits: what connections accept.
         max_connections: how many are served at a time.
         drain_seconds: how long connections may take to end after `stop`.
+        capabilities: what connections offer.
     """
 
     def __init__(
         self,
         listeners: Sequence[socket.socket],
-        handler: Handler | AsyncHandler,
+        handler: EventedHandler | AsyncHandler,
         logger: logging.Logger,
         *,
         limits: Limits | None = None,
         max_connections: int = MAX_CONNECTIONS,
         drain_seconds: float = DRAIN_SECONDS,
+        capabilities: Collection[Capability] = CAPABILITIES,
     ) -> None:
         self.handler, self.limits, self.reporter = handler, limits, Reporter(logger)
         self.is_async = inspect.iscoroutinefunction(handler)
         self._stop_by: float | None = None
         self._listeners, self._max_connections, self._drain_seconds = tuple(listeners), max_connections, drain_seconds
+        self.capabilities = capabilities
+        self.give: Give | None = None
         self._connections: set[_Connection] = set()
+        self._tasks: TaskGroup | None = None
         self._accepting: anyio.CancelScope | None = None
         self._stopped = False
 
@@ -90,9 +103,44 @@ class AnyioAgent:
         """Write to another log from now on; connections that are open keep the old one."""
         self.reporter = Reporter(logger)
 
+    @property
+    def drain_seconds(self) -> float:
+        """How long connections may take to end after `stop`; may be set."""
+        return self._drain_seconds
+
+    @drain_seconds.setter
+    def drain_seconds(self, seconds: float) -> None:
+        self._drain_seconds = seconds
+
+    def adopt(self, sock: socket.socket, greeting: bytes = b"") -> None:
+        """Serve a connection that was accepted elsewhere; while `serve` runs.
+
+        Args:
+            sock: the connection.
+            greeting: the HAPROXY-HELLO that another agent like this one has answered on it; empty: none came yet.
+
+        Raises:
+            RuntimeError: `serve` does not run.
+        """
+        if self._tasks is None:
+            raise RuntimeError("nobody serves")
+        self._tasks.start_soon(self._serve, sock, None, greeting)
+
+    def hand_over(self, give: Give) -> None:
+        """Have every connection go on elsewhere as soon as nothing on it is begun.
+
+        Args:
+            give: called with the socket and its greeting (see `adopt`); whether it was taken. What is not taken is
+                served here.
+        """
+        self.give = give
+        for connection in tuple(self._connections):
+            connection.wake()
+
     async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Accept and serve until `stop` is called; ends when all connections have ended."""
         async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
             with anyio.CancelScope() as self._accepting:
                 if self._stopped:
                     self._accepting.cancel()
@@ -101,6 +149,7 @@ class AnyioAgent:
                     for listener in self._listeners:
                         accepting.start_soon(self._accept, listener, tasks, free)
                     task_status.started()
+                    await anyio.sleep_forever()  # there may be no listener, but connections from elsewhere
             for listener in self._listeners:
                 remove_socket_file(listener)
                 listener.close()
@@ -130,8 +179,8 @@ class AnyioAgent:
             else:
                 tasks.start_soon(self._serve, sock, free)
 
-    async def _serve(self, sock: socket.socket, free: anyio.Semaphore) -> None:
-        connection = _Connection(sock, self)
+    async def _serve(self, sock: socket.socket, free: anyio.Semaphore | None, greeting: bytes = b"") -> None:
+        connection = _Connection(sock, self, greeting)
         self._connections.add(connection)
         if self._stop_by is not None:  # accepted just before the stop
             connection.stop(self._stop_by)
@@ -139,26 +188,32 @@ class AnyioAgent:
             await connection.serve()
         finally:
             self._connections.discard(connection)
-            free.release()
+            if free is not None:
+                free.release()
 
 
 class _Connection:
     """One connection of the agent."""
 
-    def __init__(self, sock: socket.socket, agent: AnyioAgent) -> None:
+    def __init__(self, sock: socket.socket, agent: AnyioAgent, greeting: bytes) -> None:
         sock.setblocking(False)
         prepare(sock)
         self._sock, self._peer = sock, peer_name(sock)
         self._agent, self._reporter = agent, agent.reporter
-        self._connection = AgentConnection(agent.limits)
+        self._connection = AgentConnection(agent.limits, capabilities=agent.capabilities)
+        if greeting:
+            self._connection.receive_data(greeting)
+            self._connection.data_to_send()  # HAProxy has the answer already
+        self._given = False
         self._waiting: anyio.CancelScope | None = None
         self._writing = anyio.Lock(fast_acquire=True)
+        self._several_write = agent.is_async
         self._stop_by: float | None = None
 
     def stop(self, deadline: float) -> None:
         """End as soon as nothing is in hand, and at the deadline in any case."""
         self._stop_by = deadline
-        self._wake()
+        self.wake()
 
     async def serve(self) -> None:
         """Serve until the connection ends, then close it. Never raises for what the peer does."""
@@ -167,21 +222,22 @@ class _Connection:
                 await self._loop(tasks)
                 tasks.cancel_scope.cancel()  # answers that nobody waits for any more
         finally:
-            close_gently(self._sock)
+            if self._given:
+                self._sock.close()
+            else:
+                close_gently(self._sock)
 
     async def _loop(self, tasks: TaskGroup) -> None:
         connection = self._connection
         try:
             while not connection.should_close:
+                if self._agent.give is not None and self._hand_over(self._agent.give):
+                    return
                 data, events = await self._read()
                 for event in events:
                     if isinstance(event, Notify):
-                        # The agent's handler is looked up each time, for a reload exchanges it.
-                        if self._agent.is_async:
-                            tasks.start_soon(self._answer_later, event)
-                        else:
-                            answer(connection, event, cast("Handler", self._agent.handler), self._reporter)
-                            await self._flush()  # at once: the next one may take its time
+                        if not connection.should_close:  # else HAProxy disconnected in the same breath
+                            await self._answer(event, tasks)
                         continue
                     self._reporter.report(event, self._peer, data)
                     if isinstance(event, ConnectionFailed):
@@ -221,10 +277,33 @@ class _Connection:
         data = self._sock.recv(MAX_READ)
         return data, self._connection.receive_data(data) if data else self._connection.receive_eof()
 
-    async def _answer_later(self, notify: Notify) -> None:
-        """Answer one NOTIFY by a handler that is a coroutine function."""
+    def _hand_over(self, give: Give) -> bool:
+        """Let another process go on with this connection, if nothing on it is begun; whether it was so."""
+        connection = self._connection
+        if connection.hello is None or not connection.idle:
+            return False
+        greeting = HAProxyConnection(connection.limits)
+        greeting.send(connection.hello)
+        self._given = give(self._sock, greeting.data_to_send())
+        return self._given
+
+    async def _answer(self, notify: Notify, tasks: TaskGroup) -> None:
+        # The agent's handler is looked up each time, for a reload exchanges it.
+        if self._agent.is_async:
+            tasks.start_soon(self._answer_later, notify, None)
+            return
+        made = begin(notify, self._agent.handler, self._reporter)
+        if isinstance(made, tuple):
+            acknowledge(self._connection, notify, made, self._reporter)
+            await self._flush()  # at once: the next one may take its time
+        else:
+            self._several_write = True
+            tasks.start_soon(self._answer_later, notify, made)
+
+    async def _answer_later(self, notify: Notify, later: Later | None) -> None:
+        """Answer one NOTIFY by what is to be awaited, or by a handler that is a coroutine function."""
         try:
-            actions = tuple(await cast("AsyncHandler", self._agent.handler)(notify))
+            actions = tuple(await (later or cast("AsyncHandler", self._agent.handler)(notify)))
         except Exception as error:  # noqa: BLE001  whatever it is, HAProxy waits for an answer
             self._reporter.handler_failed(notify, error)
             actions = tuple(trouble_actions(Reason.INTERNAL_ERROR))
@@ -235,10 +314,11 @@ class _Connection:
         except OSError as error:
             self._reporter.lost(error, self._peer)
             self._connection.receive_eof()
-        if waited or self._connection.should_close:
-            self._wake()
+        if waited or self._connection.should_close or self._agent.give is not None:
+            self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Look again at what is to be done, instead of waiting for bytes."""
         if self._waiting is not None:
             self._waiting.cancel()
 
@@ -248,7 +328,7 @@ class _Connection:
         Raises:
             OSError: the peer is gone, or has read nothing for the time that a frame may take.
         """
-        if not self._agent.is_async:  # nobody else writes here
+        if not self._several_write:
             await self._write()
             return
         async with self._writing:

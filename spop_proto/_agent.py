@@ -122,6 +122,15 @@ class AgentConnection(Connection):
         return len(self._in_flight)
 
     @property
+    def idle(self) -> bool:
+        """Whether HELLO is done, and no frame, no NOTIFY and no answer is begun.
+
+        Another `AgentConnection` that is given the same HELLO can then go on in the place of this one.
+        """
+        between = not self._in_flight and not self._buffer and self._fragment_pair is None
+        return between and not self._outgoing and self._state is AgentState.RUNNING
+
+    @property
     def want_read(self) -> bool:
         """Whether to read on: not while `Limits.in_flight` NOTIFYs are unanswered, nor when it is over."""
         return not self._over and len(self._in_flight) < self.limits.in_flight

@@ -97,6 +97,56 @@ class AnyioConformance(Conformance):
         assert client.ask(3)["error"] == 512
         assert running.loud() == ["the handler raised"] * 2
 
+    def test_a_function_may_return_what_is_to_be_awaited(self, start: Callable[..., Running]) -> None:
+        class Later:
+            def __init__(self, asked: Notify) -> None:
+                self.asked = asked
+
+            def __await__(self) -> Any:
+                yield from release.wait().__await__()
+                if self.asked.stream_id == 7:
+                    raise RuntimeError("boom")
+                return echo(self.asked)
+
+        def handler(asked: Notify) -> Any:
+            if asked.stream_id == 9:
+                release.set()
+            return echo(asked) if asked.stream_id in {3, 9} else Later(asked)
+
+        release = anyio.Event()
+        running = start(handler)
+        client = running.client()
+        client.hello()
+        client.send(notify(1), notify(3), notify(5), notify(7))
+        assert list(client.answers(1)) == [3]
+        client.send(notify(9))
+
+        answers = client.answers(4)
+        assert sorted(answers) == [1, 5, 7, 9]
+        assert answers[7] == {"error": 512, "reason": "internal-error"}
+        assert answers[5]["stream"] == 5
+        assert running.loud() == ["the handler raised"]
+
+    def test_who_leaves_while_it_is_awaited(self, start: Callable[..., Running]) -> None:
+        class Later:
+            def __await__(self) -> Any:
+                entered.set()
+                try:
+                    yield from anyio.sleep(WAIT).__await__()
+                finally:
+                    cancelled.set()
+
+        entered, cancelled = threading.Event(), threading.Event()
+        running = start(lambda _: Later())
+        client = running.client()
+        client.hello()
+        client.send(notify(1))
+        assert entered.wait(WAIT)
+        client.close()
+
+        assert cancelled.wait(WAIT)
+        assert running.loud() == []
+
     def test_no_more_is_read_while_too_many_are_in_flight(self, start: Callable[..., Running]) -> None:
         running_now, most = 0, 0
 
