@@ -47,6 +47,11 @@ EMBEDDED: Mapping[str, Path] = {
 
 A file with a name of its own is not part of ``@folder/*.conf``."""
 
+BEFORE_PARTS = ("-config.conf", "-before.conf")
+AFTER_PART = "-after.conf"
+"""The parts of a plug-in of the CRS: ``Include @folder/NAME`` means ``NAME-config.conf`` and ``NAME-before.conf`` in
+its place, and ``NAME-after.conf`` after everything else, which is where the CRS wants it: behind its rules."""
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -82,6 +87,7 @@ def load_files(
     loader = _Loader(root, embedded)
     for path in paths:
         loader.include(str(path), Span(str(path), 1), "")
+    loader.finish()
     return loader.result()
 
 
@@ -98,6 +104,7 @@ def load_text(
     """
     loader = _Loader(root, embedded)
     loader.expand(SourceFile(name, text), "")
+    loader.finish()
     return loader.result()
 
 
@@ -167,6 +174,15 @@ class _Files:
             )
         places = " and ".join(dict.fromkeys(str(path.parent) for path in tried))
         raise ArgumentError(f"there is no file {name}", hint=f"looked in {places}", code="no-such-file")
+
+    def parts(self, name: str) -> tuple[list[_Found], list[_Found]]:
+        """The files of a plug-in in an embedded tree: those for its place, those for the end; none if it is none."""
+        if not name.startswith("@") or "\0" in name or self.embedded.get(name) or self._in_tree(name):
+            return [], []
+        ends = (*BEFORE_PARTS, AFTER_PART)
+        found = [_Found(name + end, path) for end in ends if (path := self._in_tree(name + end)) is not None]
+        after = [each for each in found if each.name.endswith(AFTER_PART)]
+        return [each for each in found if each not in after], after
 
     def match(self, pattern: str, folder: str) -> list[_Found]:
         """The files that a glob names, sorted; those beside the including file, if there are any.
@@ -268,6 +284,14 @@ class _Loader:
         self.names: list[str] = []
         self.open: dict[Path, str] = {}  # the files between the first one and the current one
         self.count = self.total = 0
+        self.last: dict[str, tuple[_Found, Span, Sequence[str]]] = {}  # by name: what is to come after all else
+
+    def finish(self) -> None:
+        """Load what is to come after all else."""
+        for found, span, lines in self.last.values():
+            if self._may_open(found, span, lines):
+                self._load(found, span, lines)
+        self.last.clear()
 
     def result(self) -> Loaded:
         """What was read so far."""
@@ -294,7 +318,9 @@ class _Loader:
 
     def _resolve(self, name: str, span: Span, folder: str, lines: Sequence[str]) -> list[_Found]:
         if not glob.has_magic(name):
-            return [self.files.find(name, folder)]
+            before, after = self.files.parts(name)
+            self.last.update({each.name: (each, span, lines) for each in after})
+            return before if before or after else [self.files.find(name, folder)]
         if "*" not in name:  # "[" and "?" are rare in names of files, but not forbidden
             with contextlib.suppress(ArgumentError):
                 return [self.files.find(name, folder)]

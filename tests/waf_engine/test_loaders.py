@@ -298,6 +298,39 @@ def test_an_embedded_file_includes_from_the_root_what_its_tree_has_not(tree: dic
     assert labels(load_files(["@baseline/30-site.conf"], root=tmp_path / "root", embedded=tree)) == ["site", "b"]
 
 
+PLUGINS = {
+    "plugins/shop-config.conf": "SecMarker shop-config",
+    "plugins/shop-before.conf": "SecMarker shop-before",
+    "plugins/shop-after.conf": "SecMarker shop-after",
+    "plugins/wiki-before.conf": "SecMarker wiki-before",
+    "plugins/log-after.conf": "SecMarker log-after",
+}
+
+
+def test_a_plugin_has_its_parts_before_and_after_all_else(tmp_path: Path):
+    write(tmp_path, PLUGINS | {"rules.conf": "Include @p/shop\nSecMarker rules", "end.conf": "SecMarker end"})
+    text = "Include @p/wiki\nInclude rules.conf\nInclude @p/log\nInclude @p/shop\nInclude end.conf"
+    loaded = load_text(text, root=tmp_path, embedded={"@p/": tmp_path / "plugins"})
+    before = ["shop-config", "shop-before"]
+
+    assert loaded.diagnostics == ()
+    assert labels(loaded) == ["wiki-before", *before, "rules", *before, "end", "shop-after", "log-after"]
+    names = ("wiki-before", "shop-config", "shop-before", "shop-after", "log-after")
+    assert [name for name in loaded.files if name.startswith("@")] == [f"@p/{name}.conf" for name in names]
+    assert labels(load_files(["@p/shop", str(tmp_path / "end.conf")], embedded={"@p/": tmp_path / "plugins"})) == [
+        *before,
+        "end",
+        "shop-after",
+    ]
+
+
+def test_a_plugin_that_is_not_there(tmp_path: Path):
+    write(tmp_path, PLUGINS)
+    loaded = load_text("Include @p/none\nInclude @p/../plugins/shop", embedded={"@p/": tmp_path / "plugins"})
+
+    assert [code for code, _ in faults(loaded)] == ["no-such-file"] * 2
+
+
 def test_the_default_trees_are_the_package_s_rules():
     assert list(EMBEDDED) == ["@baseline/", "@recommended.conf", "@coraza.conf-recommended"]
     assert all(path.exists() for path in EMBEDDED.values())
