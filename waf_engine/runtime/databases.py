@@ -2,28 +2,34 @@
 
 A database file is named by a hash of everything that it depends on: patterns, flags, the library's version
 and the processor it was built for. It is written to a temporary name and moved, so that a reader never sees half of
-one; it begins with a checksum; and it is used only if no other user could have written it.
+one; it begins with a checksum; and it is used only if no other user could have written it. Databases are compiled side
+by side.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
+import logging
 import os
 import platform
 import re
 import stat
 import tempfile
+import threading
+import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import hyperscan
 
 from waf_engine.runtime.scan_patterns import ScanPattern, for_hyperscan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 FLAGS: Final = (
     hyperscan.HS_FLAG_DOTALL
@@ -31,17 +37,27 @@ FLAGS: Final = (
     | hyperscan.HS_FLAG_ALLOWEMPTY
     | hyperscan.HS_FLAG_SINGLEMATCH
 )
-FORMAT: Final = b"spoa-waf database 2\n"
+FORMAT: Final = b"spoa-waf database 3\n"
 LARGE: Final = 4000
 """Characters of a pattern that is tried alone first: those that Hyperscan finds too large are all above."""
 WORTH_KEEPING: Final = 100
 """Patterns of a database that is worth a file; smaller ones compile faster than a file opens."""
 MAX_FILE: Final = 256 * 1024 * 1024
+"""Bytes of a file that is read."""
+MAX_FOLDER: Final = 512 * 1024 * 1024
+"""Bytes of all files together: rules change, and what they were before is not needed for ever."""
+TEMPORARY: Final = ".new-"
+ABANDONED: Final = 86_400.0
+"""Seconds after which a file that is being written has been given up."""
 
 _SUSPECT: Final = re.compile(rb"[(|?:](?:\\A|\^)|\$[|)]|\\[zZ]|\{\d{2,}")
 """What Hyperscan may refuse: anchors in the middle of a pattern, repeats of more than ten."""
 
 Numbered = tuple[int, "ScanPattern"]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Progress = Callable[[int, int, str], None]
+"""Told, from any thread but one at a time, how many databases are compiled, of how many, and what the last one was."""
 
 
 class Database:
@@ -76,30 +92,73 @@ def _collect(slot: int, _start: int, _end: int, _flags: int, found: list[int]) -
 
 
 class DatabaseCache:
-    """Makes databases; keeps them in a folder.
+    """Makes databases, several at a time; keeps them in a folder.
 
     Args:
-        folder: where files are kept; None for nowhere. It is made when needed.
+        folder: where files are kept; None for nowhere. It is made when needed, and not used if others may write to it.
+        progress: told while databases are compiled; not about those that come from disk.
+        workers: how many are compiled at a time; None for as many as there are processors. Hyperscan compiles without
+            holding the interpreter's lock, so threads are enough.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, *, progress: Progress | None = None, workers: int | None = None) -> None:
         self._folder = folder
+        self._progress = progress
+        self._workers = workers or _processors()
+        self._taken: dict[tuple[bytes, int], bool] = {}
 
     def database(self, patterns: Sequence[Numbered]) -> Database:
         """The database of some patterns, from disk or compiled."""
-        if not patterns:
-            return Database(None, frozenset())
-        path = self._path(patterns) if len(patterns) >= WORTH_KEEPING else None
-        if path is not None and (stored := _load(path)) is not None:
-            return stored
-        native, refused = _compile(patterns)
-        if path is not None and native is not None:
-            with contextlib.suppress(OSError):  # a full or read-only disk costs time at the next start, no more
-                _store(path, native, refused)
-        return Database(native, refused)
+        return self.databases([patterns])[0]
+
+    def databases(self, groups: Sequence[Sequence[Numbered]]) -> list[Database]:
+        """The databases of some groups of patterns, in their order; those that must be compiled side by side."""
+        made: dict[int, Database] = {}
+        missing: list[int] = []
+        paths = [self._path(patterns) for patterns in groups]
+        for index, (patterns, path) in enumerate(zip(groups, paths, strict=True)):
+            if not patterns:
+                made[index] = Database(None, frozenset())
+            elif path is not None and (stored := _load(path)) is not None:
+                made[index] = stored
+            else:
+                missing.append(index)
+        if missing:
+            self._make(groups, paths, missing, made)
+        return [made[index] for index in range(len(groups))]
+
+    def _make(
+        self,
+        groups: Sequence[Sequence[Numbered]],
+        paths: Sequence[Path | None],
+        missing: Sequence[int],
+        made: dict[int, Database],
+    ) -> None:
+        """Compile the missing ones, the largest first, and keep them."""
+        large = {pair: None for index in missing for pair in _large(groups[index]) if pair not in self._taken}
+        tried = in_parallel(lambda pair: _compiles(*pair), list(large), self._workers)
+        self._taken.update(zip(large, tried, strict=True))
+        done, telling = itertools.count(1), threading.Lock()
+
+        def make(index: int) -> Database:
+            native, refused = _compile(groups[index], self._taken)
+            path = paths[index]
+            if path is not None and native is not None:
+                # A full or read-only disk, or a folder that others may write to, costs time at the next start, no more.
+                with contextlib.suppress(OSError):
+                    _store(path, native, refused)
+            if self._progress is not None:
+                with telling:
+                    self._progress(next(done), len(missing), f"{len(groups[index])} patterns")
+            return Database(native, refused)
+
+        order = sorted(missing, key=lambda index: -len(groups[index]))
+        if self._progress is not None:
+            self._progress(0, len(missing), "")
+        made.update(zip(order, in_parallel(make, order, self._workers), strict=True))
 
     def _path(self, patterns: Sequence[Numbered]) -> Path | None:
-        if self._folder is None:
+        if self._folder is None or len(patterns) < WORTH_KEEPING:
             return None
         digest = hashlib.sha256(FORMAT)
         for part in (version("hyperscan"), platform.machine(), _processor()):
@@ -108,6 +167,48 @@ class DatabaseCache:
             digest.update(b"%d %d %d %d\0" % (slot, pattern.caseless, FLAGS, len(pattern.expression)))
             digest.update(pattern.expression)
         return self._folder / f"{digest.hexdigest()}.hs"
+
+
+def in_parallel(job: Callable[[Item], Result], items: Sequence[Item], workers: int) -> list[Result]:
+    """What a job makes of some items, in their order, done by several threads; the first exception is raised here.
+
+    Not a `ThreadPoolExecutor`: its threads would hold up the end of the process until the last database is there.
+    """
+    results: list[Any] = [None] * len(items)
+    faults: list[BaseException] = []
+    numbers = iter(range(len(items)))
+    lock = threading.Lock()
+
+    def work() -> None:
+        while not faults:
+            with lock:
+                number = next(numbers, None)
+            if number is None:
+                return
+            try:
+                results[number] = job(items[number])
+            except BaseException as fault:  # noqa: BLE001  raised again, by whoever waits
+                faults.append(fault)
+
+    threads = [
+        threading.Thread(target=work, name="databases", daemon=True) for _ in range(min(workers, len(items)) - 1)
+    ]
+    for thread in threads:
+        thread.start()
+    work()
+    for thread in threads:
+        thread.join()
+    if faults:
+        raise faults[0]
+    return results
+
+
+def _processors() -> int:
+    """How many processors this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        return os.cpu_count() or 1
 
 
 def _processor() -> str:
@@ -123,16 +224,28 @@ def _flags(pattern: ScanPattern) -> int:
     return FLAGS | (hyperscan.HS_FLAG_CASELESS if pattern.caseless else 0)
 
 
-def _compile(patterns: Sequence[Numbered]) -> tuple[Any, frozenset[int]]:
+def _large(patterns: Iterable[Numbered]) -> Iterator[tuple[bytes, int]]:
+    """Expressions, with their flags, that may be too large for Hyperscan."""
+    for _, pattern in patterns:
+        expression = for_hyperscan(pattern.expression)
+        if expression is not None and len(expression) >= LARGE:
+            yield expression, _flags(pattern)
+
+
+def _compile(patterns: Sequence[Numbered], taken: Mapping[tuple[bytes, int], bool]) -> tuple[Any, frozenset[int]]:
     """Compile; what Hyperscan refuses is left out.
 
     Its prefilters are no help: of the patterns of CRS that are too large, they keep nearly nothing.
+
+    Args:
+        patterns: the patterns.
+        taken: for each large expression, with its flags, whether Hyperscan takes it.
     """
     chosen: list[tuple[int, bytes, int]] = []
     refused: set[int] = set()
     for slot, pattern in patterns:
         flags, expression = _flags(pattern), for_hyperscan(pattern.expression)
-        if expression is None or (len(expression) >= LARGE and not _compiles(expression, flags)):
+        if expression is None or not taken.get((expression, flags), True):
             refused.add(slot)
             continue
         chosen.append((slot, expression, flags))
@@ -171,20 +284,42 @@ def _open_plainly(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
+def _is_ours(folder: Path) -> bool:
+    """Whether no other user can put files into a folder, or take them away."""
+    try:
+        about = folder.stat()
+    except OSError:
+        return False
+    ours = stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid() and not about.st_mode & 0o022
+    if not ours and folder not in _complained:
+        _complained.add(folder)
+        logging.getLogger(__name__).warning(
+            "%s is not used for compiled rules: other users can write to it, or own it", folder
+        )
+    return ours
+
+
+_complained: Final[set[Path]] = set()
+"""Folders that were complained about: once is enough."""
+
+
 def _load(path: Path) -> Database | None:
     """A database from its file; None where there is none, it is damaged, or others could have written it."""
+    if not path.parent.is_dir() or not _is_ours(path.parent):
+        return None
     try:
         with open(path, "rb", opener=_open_plainly) as file:
             about = os.fstat(file.fileno())
             if not stat.S_ISREG(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o022:
                 return None
             content = file.read(MAX_FILE)
+            os.utime(file.fileno())  # so that those not used for long can be told from the others
     except OSError:
         return None
     if not content.startswith(FORMAT):
         return None
     checksum, _, rest = content[len(FORMAT) :].partition(b"\n")
-    if hashlib.sha256(rest).hexdigest().encode() != checksum:
+    if _checksum(path, rest) != checksum:
         return None
     refused, _, dump = rest.partition(b"\n")
     try:
@@ -195,21 +330,55 @@ def _load(path: Path) -> Database | None:
     return Database(native, frozenset(int(slot) for slot in refused.split()))
 
 
+def _checksum(path: Path, rest: bytes) -> bytes:
+    """Over the name too: a whole file under the name of another is of no use."""
+    return hashlib.sha256(path.name.encode() + b"\0" + rest).hexdigest().encode()
+
+
 def _store(path: Path, native: Any, refused: frozenset[int]) -> None:
+    """Write a database to its file, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not _is_ours(path.parent):
+        return
     rest = b" ".join(b"%d" % slot for slot in sorted(refused)) + b"\n" + bytes(hyperscan.dumpb(native))
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=TEMPORARY, delete=False) as file:
         try:
-            file.write(FORMAT + hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
+            file.write(FORMAT + _checksum(path, rest) + b"\n" + rest)
             file.flush()
             os.fsync(file.fileno())
             Path(file.name).replace(path)
         except OSError:
             Path(file.name).unlink(missing_ok=True)
             raise
+    _prune(path.parent)
+
+
+def _prune(folder: Path) -> None:
+    """Remove what was not used for longest when there is too much, and what a process that died left half written."""
+    found = []
+    for path in folder.iterdir():
+        try:
+            about = path.stat()
+        except OSError:  # another process was faster
+            continue
+        if path.suffix == ".hs":
+            found.append((about.st_mtime, about.st_size, path))
+        elif path.name.startswith(TEMPORARY) and about.st_mtime < time.time() - ABANDONED:
+            path.unlink(missing_ok=True)
+    used = 0
+    for _, size, path in sorted(found, reverse=True):
+        used += size
+        if used > MAX_FOLDER:
+            path.unlink(missing_ok=True)
 
 
 def default_folder() -> Path:
     """Where databases are kept when nothing is said: the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "spoa-waf"
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # Path.expanduser raises where there is no home.
+    home = Path(base) if os.path.isabs(base) else Path(os.path.expanduser("~")) / ".cache"  # noqa: PTH111, PTH117
+    return home / "spoa-waf"

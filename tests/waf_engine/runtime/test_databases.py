@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from waf_engine.runtime import databases
-from waf_engine.runtime.databases import FORMAT, WORTH_KEEPING, Database, DatabaseCache, default_folder
+from waf_engine.runtime.databases import FORMAT, WORTH_KEEPING, Database, DatabaseCache, default_folder, in_parallel
 from waf_engine.runtime.scan_patterns import ScanPattern
 
 PATTERNS = [(slot, ScanPattern(b"word%d" % slot)) for slot in range(WORTH_KEEPING)]
@@ -29,9 +30,9 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     original = databases._compile
 
-    def counting(patterns: object) -> object:
+    def counting(patterns: object, taken: object) -> object:
         counts.append(1)
-        return original(patterns)  # type: ignore[arg-type]  # passed on
+        return original(patterns, taken)  # type: ignore[arg-type]  # passed on
 
     monkeypatch.setattr(databases, "_compile", counting)
     return counts
@@ -103,11 +104,9 @@ def test_a_damaged_file_is_made_anew(tmp_path_factory: pytest.TempPathFactory, a
 
 
 def test_a_checksum_does_not_make_a_database(folder: Path):
-    import hashlib  # noqa: PLC0415  only here
-
     DatabaseCache(folder).database(PATTERNS)
     rest = b"\nnot a database"
-    stored(folder).write_bytes(FORMAT + hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
+    stored(folder).write_bytes(FORMAT + databases._checksum(stored(folder), rest) + b"\n" + rest)
 
     assert works(DatabaseCache(folder).database(PATTERNS))
 
@@ -221,5 +220,157 @@ def test_a_database_serves_several_threads():
 def test_the_default_folder_is_the_users_cache(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
     assert default_folder() == Path("/somewhere/spoa-waf")
+    for absent in ("", "not/absolute"):
+        monkeypatch.setenv("XDG_CACHE_HOME", absent)
+        assert default_folder() == Path.home() / ".cache" / "spoa-waf"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert default_folder() == Path.home() / ".cache" / "spoa-waf"
+
+
+# -- folders ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o702, 0o777, 0o1777])
+def test_a_folder_that_others_can_write_is_neither_read_nor_written(
+    folder: Path, compiled: list[int], mode: int, caplog: pytest.LogCaptureFixture
+):
+    DatabaseCache(folder).database(PATTERNS)
+    kept = stored(folder)
+    before = kept.stat().st_mtime_ns
+    folder.chmod(mode)
+
+    assert works(DatabaseCache(folder).database(PATTERNS))
+    assert works(DatabaseCache(folder).database(PATTERNS[:-1]))
+    assert len(compiled) == 3
+    assert [path.name for path in folder.iterdir()] == [kept.name]
+    assert kept.stat().st_mtime_ns == before
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{folder} is not used for compiled rules: other users can write to it, or own it"
+    ]
+
+
+def test_a_folder_of_another_user_is_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    folder.mkdir()
+    us = os.geteuid()
+    monkeypatch.setattr(databases.os, "geteuid", lambda: us + 1)
+
+    assert works(DatabaseCache(folder).database(PATTERNS))
+    assert list(folder.iterdir()) == []
+
+
+def test_a_whole_file_under_the_name_of_another_is_not_used(folder: Path, compiled: list[int]):
+    """Whoever can rename files could else have one set of rules run as another."""
+    DatabaseCache(folder).database(PATTERNS)
+    other = stored(folder)
+    wanted = DatabaseCache(folder)._path(PATTERNS[::-1])
+    assert wanted is not None
+    other.rename(wanted)
+
+    assert databases._load(wanted) is None
+    assert works(DatabaseCache(folder).database(PATTERNS[::-1]))
+    assert len(compiled) == 2
+
+
+def test_what_was_not_used_for_longest_makes_room(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    groups = [[(slot + 1000 * number, pattern) for slot, pattern in PATTERNS] for number in range(4)]
+    cache = DatabaseCache(folder)
+    paths = [cache._path(group) for group in groups]
+    for number, (group, path) in enumerate(zip(groups[:3], paths, strict=False)):
+        cache.database(group)
+        assert path is not None
+        os.utime(path, (1_000_000 + number, 1_000_000 + number))
+    cache.database(groups[0])  # used again: now the second is the oldest
+    size = max(path.stat().st_size for path in folder.iterdir())
+    monkeypatch.setattr(databases, "MAX_FOLDER", 3 * size + size // 2)
+    cache.database(groups[3])
+
+    assert {path for path in paths if path is not None and path.exists()} == {paths[0], paths[2], paths[3]}
+
+
+def test_what_a_dead_process_left_half_written_is_removed(folder: Path):
+    folder.mkdir(mode=0o700)
+    old, fresh, strange = (folder / name for name in (".new-old", ".new-fresh", "notes.txt"))
+    for path in (old, fresh, strange):
+        path.write_bytes(b"half")
+        os.utime(path, (1_000_000, 1_000_000))
+    os.utime(fresh)
+    DatabaseCache(folder).database(PATTERNS)
+
+    assert (old.exists(), fresh.exists(), strange.exists()) == (False, True, True)
+
+
+# -- side by side -----------------------------------------------------------------------------------
+
+
+def groups_of_words(count: int) -> list[list[databases.Numbered]]:
+    return [[(slot, ScanPattern(b"g%dw%d$" % (group, slot))) for slot in range(120)] for group in range(count)]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_several_databases_are_made_at_once_and_in_order(folder: Path, compiled: list[int], workers: int):
+    groups: list[list[databases.Numbered]] = [*groups_of_words(5), [], [(3, ScanPattern(b"few"))]]
+    told: list[tuple[int, int, str]] = []
+    cache = DatabaseCache(folder, progress=lambda *step: told.append(step), workers=workers)
+    made = cache.databases(groups)
+
+    assert [database.scan(b"g%dw7" % number) for number, database in enumerate(made[:5])] == [[7]] * 5
+    assert (made[5].scan(b"few"), made[6].scan(b"few")) == ([], [3])
+    assert [step[0] for step in told] == [0, 1, 2, 3, 4, 5, 6]
+    assert {step[1] for step in told} == {6}
+    assert told[0][2] == ""
+    assert {step[2] for step in told[1:]} == {"120 patterns", "1 patterns"}
+    assert len(compiled) == 6
+
+    told.clear()
+    DatabaseCache(folder, progress=lambda *step: told.append(step)).databases(groups[:5])
+    assert told == []  # from disk: nothing to wait for
+
+
+def test_compiling_uses_more_than_one_thread(monkeypatch: pytest.MonkeyPatch):
+    both = threading.Barrier(2, timeout=30)
+    original = databases._compile
+
+    def meeting(patterns: object, taken: object) -> object:
+        both.wait()
+        return original(patterns, taken)  # type: ignore[arg-type]  # passed on
+
+    monkeypatch.setattr(databases, "_compile", meeting)
+
+    assert len(DatabaseCache(None, workers=2).databases(groups_of_words(2))) == 2
+
+
+def test_a_large_pattern_is_tried_once_for_all_databases(monkeypatch: pytest.MonkeyPatch):
+    large = b"(?:" + b"|".join(b"a%dz" % number for number in range(1000)) + b")"
+    refused = b"(?:" + b"|".join(b"(?:x%d[^y]{0,900}z){1,30}" % number for number in range(200)) + b")"
+    assert min(len(large), len(refused)) > databases.LARGE
+    tried: list[bytes] = []
+    original = databases._compiles
+
+    def trying(expression: bytes, flags: int) -> bool:
+        tried.append(expression)
+        return expression != refused and original(expression, flags)
+
+    monkeypatch.setattr(databases, "_compiles", trying)
+    cache = DatabaseCache(None)
+    group = [(0, ScanPattern(large)), (1, ScanPattern(refused)), (2, ScanPattern(b"word"))]
+    made = [*cache.databases([group, group[1:]]), cache.database(group)]
+
+    assert [database.refused for database in made] == [{1}, {1}, {1}]
+    assert sorted(made[0].scan(b"a7z word")) == [0, 2]
+    assert sorted(tried) == sorted([large, refused])
+
+
+def test_the_first_fault_is_raised_and_the_rest_is_left():
+    done: list[int] = []
+
+    def job(item: int) -> int:
+        if item == 3:
+            raise ValueError("three")
+        done.append(item)
+        return item * 2
+
+    with pytest.raises(ValueError, match="three"):
+        in_parallel(job, range(1000), 1)
+    assert done == [0, 1, 2]
+    assert in_parallel(job, [4, 5, 6], 8) == [8, 10, 12]
+    assert in_parallel(job, [], 8) == []
