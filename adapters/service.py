@@ -10,38 +10,42 @@ from __future__ import annotations
 
 import gc
 import logging
-import resource
 import signal
 import time
-from contextlib import suppress
-from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
 from adapters.anyio_agent import AnyioAgent
-from adapters.config import Config, ConfigError, LogConfig
+from adapters.assembly import (
+    VERSION,
+    addresses_of,
+    allow_many_files,
+    check_log_folders,
+    describe,
+    log_diagnostic,
+    logs_of,
+    make_handler,
+    open_log,
+    reopen_logs,
+    wafs_of,
+)
+from adapters.config import Config, ConfigError
 from adapters.logs import Logs, event
 from adapters.rule_sets import RuleSet, load_all
 from adapters.run_options import RunOptions
 from adapters.sockets import listen, start_listening
-from adapters.transactions import TransactionStore
-from adapters.waf_handler import Application, WafHandler
-from waf_engine.diagnostics import Diagnostic, Severity
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Mapping
+    from pathlib import Path
 
     from anyio.abc import TaskStatus
 
-    from waf_engine import WAF
+__all__ = ["VERSION", "Service", "check_log_folders"]
 
 EXPIRE_EVERY = 1.0  # seconds between two looks for transactions whose response did not come
-
-VERSION = version("spoa-waf")
 
 
 class Service:
@@ -70,20 +74,20 @@ class Service:
             ConfigError: a log file cannot be opened.
             ListenError: an address cannot be listened on.
         """
-        self.logger = self._open_log(self.config.log)
+        self.logger = open_log(self.logs, self.config.log)
         try:
-            self.handler = self._make_handler(self.config, self.rule_sets, {})
+            self.handler = make_handler(self.config, self.rule_sets, self.logs, {})
             for bind in self.config.binds:
                 self._listeners += listen(bind, start=False)
         except BaseException:
             self.close()
             raise
         self.agent = AnyioAgent(self._listeners, self.handler, self.logger)
-        self._describe()
+        describe(self.logger, self.config, self.rule_sets)
 
     def run(self, backend: str = "asyncio") -> None:
         """Serve until TERM or INT."""
-        _allow_many_files()
+        allow_many_files()
         # The rules are there for good: the collector need not look at them again at each of its rounds.
         gc.collect()
         gc.freeze()
@@ -98,7 +102,7 @@ class Service:
         """Let go of sockets and logs; the audit logs are written out first."""
         for listener in self._listeners:
             listener.close()
-        for waf in self._wafs():
+        for waf in wafs_of(self.rule_sets):
             waf.close()
         self.logs.close()
 
@@ -107,21 +111,10 @@ class Service:
         config, rule_sets = load_all(self.path, background=True)
         return self.options.apply(config), rule_sets
 
-    def _wafs(self) -> list[WAF]:
-        """The rule sets at work, each once."""
-        return list({id(rules.waf): rules.waf for rules in self.rule_sets.values()}.values())
-
     @property
     def addresses(self) -> list[str]:
         """Where it listens, with the ports that the system chose."""
-        names = []
-        for listener in self._listeners:
-            name = listener.getsockname()
-            if isinstance(name, tuple):
-                names.append(f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}")
-            else:
-                names.append("unix@" + (name.decode().replace("\0", "@", 1) if isinstance(name, bytes) else name))
-        return names
+        return addresses_of(self._listeners)
 
     async def _main(self) -> None:
         async with anyio.create_task_group() as tasks:
@@ -152,7 +145,7 @@ class Service:
 
     async def _await_plans(self) -> None:
         """Tell when all rules run at full speed, if they did not from the start."""
-        wafs = self._wafs()
+        wafs = wafs_of(self.rule_sets)
         if all(waf.wait(0) for waf in wafs):
             return
         event(self.logger, logging.INFO, "patterns are being compiled: until then requests take longer")
@@ -168,24 +161,20 @@ class Service:
             self.handler.expire()
 
     def _reopen_logs(self) -> None:
-        for error in self.logs.reopen():
-            event(
-                self.logger, logging.ERROR, "a log file could not be reopened", file=error.filename, reason=str(error)
-            )
-        for waf in self._wafs():
-            waf.reopen_logs()
+        reopen_logs(self.logger, self.logs, wafs_of(self.rule_sets))
         event(self.logger, logging.INFO, "logs reopened")
 
     async def _reload(self) -> None:
         """Read everything anew, and exchange it when it is all right."""
         try:
             config, rule_sets = await anyio.to_thread.run_sync(self._load)
-            logger = self._open_log(config.log)
-            handler = self._make_handler(config, rule_sets, self.handler.applications)
+            logger = open_log(self.logs, config.log)
+            handler = make_handler(config, rule_sets, self.logs, self.handler.applications)
         except ConfigError as error:
             for fault in error.diagnostics:
-                _log_diagnostic(self.logger, fault)
+                log_diagnostic(self.logger, fault)
             event(self.logger, logging.ERROR, "not reloaded: the old configuration stays", file=str(self.path))
+            self._keep_logs(self.config)  # the new one may have opened others before its fault was found
             return
         if config.binds != self.config.binds:
             event(logger, logging.WARNING, "bind has changed: that needs a restart")
@@ -194,81 +183,10 @@ class Service:
         old, self.handler, self.agent.handler = self.handler, handler, handler
         self.agent.use_logger(logger)
         old.stop(gone)
-        self.logs.keep(sink.path for log in _logs_of(config) for sink in log.sinks)
+        self._keep_logs(config)
         self._reopen_logs()
-        self._describe()
+        describe(self.logger, self.config, self.rule_sets)
 
-    def _open_log(self, log: LogConfig) -> logging.Logger:
-        try:
-            return self.logs.logger("spoa-waf", log.level, log.sinks)
-        except OSError as error:
-            message = f"the log file {error.filename} cannot be opened: {(error.strerror or str(error)).lower()}"
-            raise ConfigError([Diagnostic(Severity.ERROR, "log-file", message, log.where)]) from error
-
-    def _make_handler(
-        self, config: Config, rule_sets: Mapping[str, RuleSet], previous: Mapping[str, Application]
-    ) -> WafHandler:
-        """A handler for a configuration; transactions that wait for their response are taken over by name."""
-        applications = {}
-        for each in config.applications:
-            store = previous[each.name].store if each.name in previous else None
-            if store is None:
-                store = TransactionStore(each.active_limit, each.ttl, time.monotonic)
-            store.limit, store.ttl = each.active_limit, each.ttl
-            applications[each.name] = Application(
-                name=each.name,
-                waf=rule_sets[each.name].waf,
-                response_check=each.response_check,
-                store=store,
-                logger=self._open_log(each.log),
-            )
-        return WafHandler(applications, config.default_application, self._open_log(config.log))
-
-    def _describe(self) -> None:
-        """Say what runs, and what is worth a word."""
-        config = self.config
-        event(self.logger, logging.INFO, "spoa-waf", version=VERSION, config=str(self.path), form=config.generation)
-        for fault in (*config.warnings, *(w for rules in self.rule_sets.values() for w in rules.warnings)):
-            _log_diagnostic(self.logger, fault)
-        for each in config.applications:
-            rules = self.rule_sets[each.name]
-            if rules.embedded:
-                text = "no include: the embedded rules are used (@recommended.conf, @baseline/*.conf)"
-                event(self.logger, logging.INFO, text, app=each.name)
-            event(
-                self.logger,
-                logging.INFO,
-                "application ready",
-                app=each.name,
-                rules=rules.waf.plan.rule_count,
-                files=len(rules.waf.plan.files),
-                response_check=each.response_check,
-            )
-
-
-def check_log_folders(config: Config) -> list[Diagnostic]:
-    """The log files whose folder is missing, each once; for a check, which opens nothing."""
-    faults: dict[Diagnostic, None] = {}
-    for log in _logs_of(config):
-        for sink in log.sinks:
-            folder = Path(sink.path).parent
-            if not sink.make_folder and not folder.is_dir():
-                faults[Diagnostic(Severity.ERROR, "log-file", f"there is no folder {folder}", log.where)] = None
-    return list(faults)
-
-
-def _logs_of(config: Config) -> list[LogConfig]:
-    return [config.log, *(each.log for each in config.applications)]
-
-
-def _log_diagnostic(logger: logging.Logger, fault: Diagnostic) -> None:
-    level = logging.ERROR if fault.severity is Severity.ERROR else logging.WARNING
-    event(logger, level, fault.message, at=str(fault.span), **({"hint": fault.hint} if fault.hint else {}))
-
-
-def _allow_many_files() -> None:
-    """Raise the soft limit of open files, which is often 1024, to the hard one: each connection is a file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    def _keep_logs(self, config: Config) -> None:
+        """Close the log files that a configuration does not name."""
+        self.logs.keep(sink.path for log in logs_of(config) for sink in log.sinks)

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from adapters.config import parse_config
-from adapters.service import check_log_folders
 from spop_proto import AgentDisconnect, Message, Notify
 from tests.adapters.conformance import Client
 from tests.adapters.harness import ROOT, free_ports
@@ -169,10 +167,3 @@ def test_the_module_is_the_command() -> None:
     )
 
     assert done.stdout.startswith(b"version\t")
-
-
-def test_folders_of_logs_are_checked_once_each() -> None:
-    text = "bind: :1\nlog_file: /none/a.log\napplications: [{name: a, directives: x}, {name: b, directives: x}]\n"
-
-    assert [fault.message for fault in check_log_folders(parse_config(text))] == ["there is no folder /none"]
-    assert check_log_folders(parse_config("spoa: {bind: ':1'}\nlog: {dir: /none}\n")) == []
