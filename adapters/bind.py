@@ -133,7 +133,7 @@ def _unix(text: str) -> UnixBind:
     if options and path.startswith("@"):
         raise BindError("a name in the abstract name space has no file: no mode, user or group", FORMS)
     mode = options.get("mode")
-    return UnixBind(path, None if mode is None else _mode(mode), options.get("user", ""), options.get("group", ""))
+    return UnixBind(path, None if mode is None else parse_mode(mode), options.get("user", ""), options.get("group", ""))
 
 
 def _split_options(text: str) -> tuple[str, dict[str, str]]:
@@ -144,14 +144,33 @@ def _split_options(text: str) -> tuple[str, dict[str, str]]:
         path, option, value = words
         if option in options:
             raise BindError(f"{option} stands twice after the path of the Unix socket")
-        if len(value) > MAX_NAME or (option != "mode" and value.isdigit() and int(value) > MAX_ID):
-            raise BindError(f"{value[:40]!r} is no {option}, neither its name nor its number")
-        options[option] = value
+        options[option] = value if option == "mode" else parse_owner(value, option)
     return _path(path), options
 
 
-def _mode(text: str) -> int:
-    if not text.isascii() or len(text) > 4 or text.strip("01234567") or int(text, 8) > MAX_MODE:
+def parse_owner(text: str, what: str) -> str:
+    """The name or the number of a user or a group; whether there is one of it shows when the socket is opened.
+
+    Args:
+        text: what was written.
+        what: ``user`` or ``group``, for the message.
+
+    Raises:
+        BindError: it is neither.
+    """
+    blank = not text or any(char.isspace() for char in text)
+    if blank or len(text) > MAX_NAME or (text.isdigit() and not (text.isascii() and int(text) <= MAX_ID)):
+        raise BindError(f"{text[:40]!r} is no {what}, neither its name nor its number")
+    return text
+
+
+def parse_mode(text: str) -> int:
+    """The permissions of a file, in octal digits.
+
+    Raises:
+        BindError: they are none.
+    """
+    if not text or not text.isascii() or len(text) > 4 or text.strip("01234567") or int(text, 8) > MAX_MODE:
         raise BindError(f"{text[:40]!r} is not the mode of a file", "such as mode 660")
     return int(text, 8)
 

@@ -1,7 +1,8 @@
 """The forms of the configuration file, each read to the same settings.
 
 Here: A, the flat file of 2022 (`log`, `spoa`); B1 to B3, the map of applications until 2024; C, the list of them since
-coraza-spoa 0.2, which is also the current form. Not here: finding the file and telling the forms apart
+coraza-spoa 0.2, and the current form, which has that one's keys and more of its own. Not here: those further keys
+(config_listen.py, config_process.py, config_application.py), finding the file and telling the forms apart
 (config.py), what a key may hold in general (yaml_reader.py). Source: compatibility.md 3.1.
 """
 
@@ -13,17 +14,17 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from adapters.bind import Bind, BindError, parse_bind
+from adapters import config_application, config_process
+from adapters.config_listen import read_listener, read_listeners
 from adapters.config_model import (
     DEFAULT_ACTIVE_LIMIT,
-    DEFAULT_BIND,
     DEFAULT_TTL_MS,
     EMBEDDED_RULES,
+    FLAT_ROTATION,
     MAX_ACTIVE_LIMIT,
     MAX_TTL_MS,
     ApplicationConfig,
     Config,
-    Listener,
     LogConfig,
 )
 from adapters.logs import LEVELS, Sink
@@ -57,7 +58,7 @@ def read_flat(top: Section) -> Config:
         log=log_config,
         where=top.faults.span(spoa.node or (1, 1)),
     )
-    listeners = (_listener(spoa),)
+    listeners = (read_listener(spoa),)
     plugins = top.boolean("plugins", default=True)
     for section in (log, spoa, top):
         section.finish(strict=False)
@@ -70,6 +71,7 @@ def read_flat(top: Section) -> Config:
         default_application=application.name,
         warnings=tuple(top.faults.found),
         plugins=plugins,
+        rotation=FLAT_ROTATION,
     )
 
 
@@ -84,14 +86,16 @@ def _flat_log(section: Section, top: Section) -> LogConfig:
 
 
 def read_list(top: Section) -> Config:
-    """Generation C: a list of applications; a key that is not known refuses the file."""
+    """Generation C, a list of applications, and what we add to it; a key that is not known refuses the file."""
     faults = top.faults
-    listeners = (_listener(top),)
+    listeners = read_listeners(top)
     log = _list_log(top, None)
     default = top.text("default_application") or None
     by_name: dict[str, ApplicationConfig] = {}
-    for section in top.sections("applications"):
-        application = _read_application(section, log)
+    hosts: config_application.Hosts = {}
+    sections = top.sections("applications")
+    for section in sections:
+        application = _read_application(section, log, hosts)
         if not application.name:
             if section.node is None or section.is_map or is_null(section.node):
                 faults.add(section.place("name"), "no-name", f"{section.name} has no name", "such as `name: default`")
@@ -101,24 +105,32 @@ def read_list(top: Section) -> Config:
             faults.add(section.place("name"), "duplicate-name", message, warning=True)
         by_name[application.name] = application
     _check_names(top, default, by_name)
-    plugins = top.boolean("plugins", default=True)
+    settings = config_process.read_process(top, listeners)
     top.finish(strict=True)
     return Config(
         path=faults.file,
-        generation="C",
+        generation=_list_generation(top, sections),
         listeners=listeners,
         log=log,
         applications=tuple(by_name.values()),
         default_application=default,
         warnings=tuple(fault for fault in faults.found if fault.severity is Severity.WARNING),
-        plugins=plugins,
+        **settings,
     )
 
 
-def _read_application(section: Section, top_log: LogConfig) -> ApplicationConfig:
-    directives = section.raw("directives")
+def _list_generation(top: Section, sections: Sequence[Section]) -> str:
+    """Whether coraza-spoa could read the file as well."""
+    own = any(key in top for key in config_process.OWN_KEYS)
+    if own or any(key in section for key in config_application.OWN_KEYS for section in sections):
+        return "ours"
+    return "C"
+
+
+def _read_application(section: Section, top_log: LogConfig, hosts: config_application.Hosts) -> ApplicationConfig:
+    directives, name = section.raw("directives"), section.text("name")
     application = ApplicationConfig(
-        name=section.text("name"),
+        name=name,
         directives=section.text("directives"),
         include=(),
         response_check=section.boolean("response_check", default=False),
@@ -127,6 +139,7 @@ def _read_application(section: Section, top_log: LogConfig) -> ApplicationConfig
         log=_list_log(section, top_log),
         where=section.faults.span(section.place("name")),
         directives_at=_first_line(directives, section.faults),
+        **config_application.read_own(section, name, hosts),
     )
     if section.is_map and isinstance(directives, yaml.ScalarNode | None):
         _check_rules(section, application)
@@ -137,7 +150,7 @@ def _read_application(section: Section, top_log: LogConfig) -> ApplicationConfig
 def read_map(top: Section) -> Config:
     """Generations B1 to B3: a map of applications; keys that are not known are ignored (here: with a warning)."""
     faults = top.faults
-    listeners = (_listener(top),)
+    listeners = (read_listener(top),)
     default = top.text("default_application") or None
     sections = top.maps("applications")
     by_name: dict[str, ApplicationConfig] = {}
@@ -286,23 +299,6 @@ def _level(section: Section, key: str, default: str) -> int:
     if node is not None and (word in LEVELS or word in _ZAP_LEVELS or not section.text(key)):
         return LEVELS[_ZAP_LEVELS.get(word, word)]
     return LEVELS.get(section.choice(key, LEVELS, default), logging.INFO)
-
-
-def _bind(section: Section) -> Bind:
-    text = section.text("bind")
-    if not text:
-        place = section.place("bind")
-        section.faults.add(place, "no-bind", f"no bind: listening on {DEFAULT_BIND}", "bind: HOST:PORT", warning=True)
-        return DEFAULT_BIND
-    try:
-        return parse_bind(text)
-    except BindError as error:
-        section.faults.add(section.place("bind"), "bad-address", f"bind: {error.message}", error.hint)
-        return DEFAULT_BIND
-
-
-def _listener(section: Section) -> Listener:
-    return Listener(_bind(section), None, section.faults.span(section.place("bind")))
 
 
 def _ttl(section: Section, key: str, *, lowest: int) -> float:

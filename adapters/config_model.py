@@ -33,6 +33,11 @@ MAX_DRAIN_MS = 3_600_000
 DEFAULT_SHARED_TIMEOUT_MS = 20
 MAX_SHARED_TIMEOUT_MS = 10_000
 DEFAULT_SHARED_PREFIX = "spoa-waf:"
+MAX_SHARED_PREFIX = 64
+MAX_ROTATION_MB, MAX_KEEP, MAX_ROTATION_DAYS = 1 << 20, 10_000, 36_500
+DEFAULT_CLIENT_HEADER = "X-Forwarded-For"
+MAX_PATTERNS = 1000
+"""Entries of a list of hosts, networks, paths or content types; each is compared with requests."""
 MAX_BUDGET_MS = 60_000
 BUDGET_ACTIONS = ("pass", "deny", "error")
 
@@ -81,11 +86,13 @@ class TlsConfig:
         certificate: the agent's certificate, and those between it and the authority that HAProxy knows.
         key: its private key, without a passphrase; may be the same file.
         client_ca: the authorities whose certificates a client must show (mutual TLS); empty: none is asked for.
+        where: the positions of the three, for the message when a file cannot be used.
     """
 
     certificate: str
     key: str
     client_ca: str = ""
+    where: tuple[Span, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +153,8 @@ class Skip:
     """What is not inspected.
 
     Attributes:
-        paths: patterns of paths, ``*`` for any text; such requests are not inspected at all.
-        content_types: patterns of media types in lower case; the bodies of such responses are not inspected.
+        paths: patterns of paths (skipping.py); such requests are not inspected at all.
+        content_types: patterns of media types in lower case; such bodies are not inspected.
     """
 
     paths: tuple[str, ...] = ()
@@ -190,6 +197,7 @@ class ApplicationConfig:
         client_address_header: the header in which they say it; empty: none.
         skip: what is not inspected.
         block_page: the file with the page for those who are blocked; empty: none.
+        block_page_at: the position of its name, for the message when it cannot be used.
         budget: the processor time of one transaction.
     """
 
@@ -209,6 +217,7 @@ class ApplicationConfig:
     client_address_header: str = ""
     skip: Skip = field(default_factory=Skip)
     block_page: str = ""
+    block_page_at: Span | None = None
     budget: Budget = field(default_factory=Budget)
 
 
@@ -218,7 +227,8 @@ class Config:
 
     Attributes:
         path: the file it came from.
-        generation: the form it has: ``A``, ``B1``, ``B2``, ``B3`` or ``C``.
+        generation: the form it has: ``A``, ``B1``, ``B2``, ``B3``, ``C``, or ``ours``, which is C and keys that
+            coraza-spoa does not know.
         listeners: where to listen; at least one.
         log: the agent's own log.
         applications: in order, names unique.

@@ -15,15 +15,21 @@ import yaml
 
 from adapters.config import ConfigError, load_config, parse_config
 from adapters.config_forms import include_line
-from adapters.config_model import EMBEDDED_RULES, Config
+from adapters.config_model import (
+    DEFAULT_ACTIVE_BYTES,
+    DEFAULT_DRAIN_MS,
+    DEFAULT_WORKERS,
+    EMBEDDED_RULES,
+    Config,
+)
 from adapters.logs import LEVELS, escape
 from waf_engine.diagnostics import Diagnostic, Severity, Span
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from adapters.config_model import ApplicationConfig, LogConfig
+    from adapters.config_model import ApplicationConfig, Listener, LogConfig
 
 DESCRIPTION = """\
 Print a configuration of an earlier generation in the current form, with what changed and why as comments. The old file
@@ -34,10 +40,33 @@ _ORIGIN = {
     "B1": "the map of applications of coraza-spoa, 2022, with `include`",
     "B2": "the map of applications of coraza-spoa, 2022 and 2023, with `rules`",
     "B3": "the map of applications of coraza-spoa until 2024, with `directives`",
-    "C": "the current form",
+    "C": "the list of applications of coraza-spoa since 0.2",
+    "ours": "the current form",
 }
+_CURRENT = ("C", "ours")
 _LEVEL_NAMES = {number: name for name, number in LEVELS.items()}
 _WIDTH = 116
+# What `meaning` compares as it is.
+_PROCESS_FIELDS = (
+    "plugins",
+    "workers",
+    "autoreload",
+    "drain_timeout",
+    "metrics",
+    "cache_folder",
+    "serve_while_compiling",
+    "rotation",
+)
+_APPLICATION_FIELDS = (
+    "hosts",
+    "active_bytes",
+    "detect_only",
+    "trusted_proxies",
+    "client_address_header",
+    "skip",
+    "block_page",
+    "budget",
+)
 
 
 def add_migrate_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -62,7 +91,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _is_current(config: Config, path: Path) -> str:
     """The file itself, comments and all, when it has the current form already; else nothing."""
-    if config.generation != "C":
+    if config.generation not in _CURRENT:
         return ""
     return f"# {path.name!a} has the current form: nothing was changed.\n" + path.read_text("utf-8-sig")
 
@@ -81,7 +110,7 @@ def migrate(text: str, name: str = "config.yaml") -> str:
         ConfigError: the old text has faults; all of them are in it.
     """
     config = parse_config(text, name)
-    return text if config.generation == "C" else render(config)
+    return text if config.generation in _CURRENT else render(config)
 
 
 def render(config: Config) -> str:
@@ -92,11 +121,10 @@ def render(config: Config) -> str:
     """
     lines = [f"# From {config.path!a}: {_ORIGIN[config.generation]}.", "# What changed, and why:"]
     lines += [line for note in _notes(config) for line in _comment(note)]
-    lines += ["", f"bind: {_scalar(str(config.binds[0]))}", *_log(config.log)]
+    lines += ["", *_listen(config.listeners), *_log(config.log)]
     if config.default_application is not None:
         lines.append(f"default_application: {_scalar(config.default_application)}")
-    if not config.plugins:
-        lines.append("plugins: false")
+    lines += _process(config)
     lines.append("applications:" if config.applications else "applications: []")
     for application in config.applications:
         lines += _application(application, config.log)
@@ -121,10 +149,14 @@ def meaning(config: Config) -> tuple[object, ...]:
             each.active_limit,
             each.log.level,
             None if each.log.sinks == config.log.sinks else each.log.sinks,
+            *(getattr(each, name) for name in _APPLICATION_FIELDS),
         )
         for each in config.applications
     ]
-    return config.binds, config.default_application, config.plugins, config.log.level, applications
+    listeners = [(listener.bind, listener.tls) for listener in config.listeners]
+    process = [getattr(config, name) for name in _PROCESS_FIELDS]
+    shared = config.shared and (config.shared.url, config.shared.timeout, config.shared.prefix)
+    return listeners, config.default_application, config.log.level, process, shared, applications
 
 
 def rules_of(application: ApplicationConfig) -> str:
@@ -143,6 +175,7 @@ def _notes(config: Config) -> Iterator[str]:
         if config.applications[0].directives == EMBEDDED_RULES:
             yield "without `include` the embedded rules were used: they are named now, and can be changed"
         yield "`log.dir` is `log_file`, one file in the place of server.log and error.log; its folder must exist"
+        yield "`log_rotation` says what was always done; leave it out where logrotate does it"
         yield "`transaction_ttl` is `transaction_ttl_ms`, so that its unit shows"
         yield "`response_check: true`: every response that came was checked; false saves memory where none is sent"
     else:
@@ -177,9 +210,77 @@ def _application(application: ApplicationConfig, top: LogConfig) -> list[str]:
         f"    transaction_ttl_ms: {round(application.ttl * 1000)}",
         f"    transaction_active_limit: {application.active_limit}",
     ]
+    lines += [f"    {line}" for line in _own(application)]
     if (application.log.level, application.log.sinks) != (top.level, top.sinks):
         lines += [f"    {line}" for line in _log(application.log)]
     return lines
+
+
+def _listen(listeners: Sequence[Listener]) -> list[str]:
+    """`bind`, or `listen` where one address does not say everything."""
+    if len(listeners) == 1 and listeners[0].tls is None:
+        return [f"bind: {_scalar(str(listeners[0].bind))}"]
+    lines = ["listen:"]
+    for listener in listeners:
+        if listener.tls is None:
+            lines.append(f"  - {_scalar(str(listener.bind))}")
+            continue
+        tls = {name: getattr(listener.tls, name) for name in ("certificate", "key", "client_ca")}
+        lines += [f"  - bind: {_scalar(str(listener.bind))}", "    tls:"]
+        lines += [f"      {name}: {_scalar(file)}" for name, file in tls.items() if file]
+    return lines
+
+
+def _process(config: Config) -> list[str]:
+    """The keys of the top that coraza-spoa does not know, where they are not as they would be without."""
+    shared, rotation = config.shared, config.rotation
+    lines = [] if config.plugins else ["plugins: false"]
+    if config.workers != DEFAULT_WORKERS:
+        lines.append(f"workers: {config.workers or 'auto'}")
+    if config.autoreload:
+        lines.append("autoreload: true")
+    if round(config.drain_timeout * 1000) != DEFAULT_DRAIN_MS:
+        lines.append(f"drain_timeout_ms: {round(config.drain_timeout * 1000)}")
+    if config.metrics is not None:
+        lines.append(f"metrics: {_scalar(str(config.metrics))}")
+    if config.cache_folder is not None:
+        lines.append(f"cache_folder: {_scalar(config.cache_folder)}")
+    if not config.serve_while_compiling:
+        lines.append("serve_while_compiling: false")
+    if shared is not None:
+        lines += ["shared:", f"  url: {_scalar(shared.url)}", f"  timeout_ms: {round(shared.timeout * 1000)}"]
+        lines.append(f"  prefix: {_scalar(shared.prefix)}")
+    if rotation is not None:
+        lines += ["log_rotation:", f"  size_mb: {rotation.size >> 20}", f"  keep: {rotation.keep}"]
+        lines += [f"  days: {rotation.days}", f"  compress: {str(rotation.compress).lower()}"]
+    return lines
+
+
+def _own(application: ApplicationConfig) -> list[str]:
+    """The keys of an application that coraza-spoa does not know, where they are not as they would be without."""
+    lines = _list("hosts", application.hosts)
+    if application.active_bytes != DEFAULT_ACTIVE_BYTES:
+        lines.append(f"transaction_active_bytes: {application.active_bytes}")
+    if application.detect_only:
+        lines.append("detect_only: true")
+    lines += _list("trusted_proxies", map(str, application.trusted_proxies))
+    if application.client_address_header:
+        lines.append(f"client_address_header: {_scalar(application.client_address_header)}")
+    if skipped := (_list("  paths", application.skip.paths) + _list("  content_types", application.skip.content_types)):
+        lines += ["skip:", *skipped]
+    if application.block_page:
+        lines.append(f"block_page: {_scalar(application.block_page)}")
+    if application.budget.milliseconds:
+        lines.append(f"budget_ms: {application.budget.milliseconds!r}")
+        lines.append(f"budget_action: {application.budget.action}")
+    return lines
+
+
+def _list(key: str, texts: Iterable[str]) -> list[str]:
+    """A list of texts, each on its line, quoted where it needs to be; nothing without any."""
+    items = [_scalar(text) for text in texts]
+    indent = " " * (len(key) - len(key.lstrip()))
+    return [f"{key}:", *(f"{indent}  - {item}" for item in items)] if items else []
 
 
 def _log(log: LogConfig) -> list[str]:

@@ -239,6 +239,22 @@ class Section:
             return default
         return number
 
+    def number(self, key: str, default: float, *, lowest: float, highest: float, unit: str) -> float:
+        """A number within bounds, perhaps with a point; the unit is for the message."""
+        node = self.raw(key)
+        if node is None:
+            return default
+        word = node.value.replace("_", "") if isinstance(node, yaml.ScalarNode) else ""
+        digits = word.removeprefix("-").removeprefix("+").replace(".", "", 1)
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
+            self.faults.add(node, "wrong-type", f"{self._path(key)} must be a number of {unit}, not {_kind(node)}")
+            return default
+        if not lowest <= float(word) <= highest:
+            message = f"{self._path(key)} must be from {lowest:g} to {highest:g} {unit}, not {word}"
+            self.faults.add(node, "out-of-range", message)
+            return default
+        return float(word)
+
     def choice(self, key: str, choices: Iterable[str], default: str) -> str:
         """One word of several."""
         allowed = list(choices)

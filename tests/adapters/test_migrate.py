@@ -31,7 +31,8 @@ def test_the_new_form_means_the_same(generation: str):
     old = parse_config(OLD[generation])
     new = parse_config(migrate(OLD[generation]))
 
-    assert (old.generation, new.generation) == (generation, "C")
+    # Rotation of logs, which A always did, and plugins are ours; the others have only what coraza-spoa knows.
+    assert (old.generation, new.generation) == (generation, "ours" if generation in ("A", "B2") else "C")
     assert meaning(new) == meaning(old)
     assert [fault.code for fault in new.warnings] == []
 
@@ -156,5 +157,5 @@ def test_whatever_is_valid_is_migrated_and_means_the_same(tree: dict[str, object
     old = parse_config(text)
     new = parse_config(migrate(text))
 
-    assert new.generation == "C"
+    assert new.generation in ("C", "ours")
     assert meaning(new) == meaning(old)

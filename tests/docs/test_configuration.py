@@ -29,7 +29,7 @@ def _example(title: str) -> str:
     ("title", "generation", "tables"),
     [
         ("The flat form", "A", ("flat", "log", "spoa")),
-        ("The list form", "C", ("list", "application")),
+        ("The list form", "ours", ("list", "application")),
         ("The map form", "B1", ("map", "old_application")),
     ],
 )
