@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from waf_engine.actions import actions
@@ -20,6 +21,7 @@ from waf_engine.persistence import MemoryStore
 from waf_engine.runtime.databases import DatabaseCache, default_folder
 from waf_engine.runtime.lanes import Memory
 from waf_engine.runtime.reference import run_phase
+from waf_engine.runtime.snapshot import Snapshots
 from waf_engine.runtime.transaction import Transaction
 from waf_engine.transformations import transformations
 from waf_engine.variables import variables
@@ -208,6 +210,11 @@ class WAF:
             on_match=self._on_match,
             log=self.log,
         )
+
+    @cached_property
+    def snapshots(self) -> Snapshots:
+        """Makes snapshots of transactions between request and response, and transactions of snapshots."""
+        return Snapshots(self.plan, self.transaction)
 
     def reopen_logs(self) -> None:
         """Open the audit log and the debug log anew by their names, after a rotation; returns at once."""

@@ -77,6 +77,7 @@ def compile_plan(
         variables=dict(state.variables),
         diagnostics=tuple(diagnostics),
         files=loaded.files,
+        exclusions=tuple(state.exclusions),
     )
 
 

@@ -231,6 +231,7 @@ class Plan:
         variables: the variables by upper-case name, for macros and the transaction's own look-ups.
         diagnostics: warnings that the load gave.
         files: the files that were read.
+        exclusions: those that `ctl` can make at run time, in the order of the files.
     """
 
     settings: Settings
@@ -238,6 +239,7 @@ class Plan:
     variables: dict[str, Variable]
     diagnostics: tuple[Diagnostic, ...] = ()
     files: tuple[str, ...] = ()
+    exclusions: tuple[Exclusion, ...] = ()
 
     @cached_property
     def phases(self) -> tuple[tuple[CompiledRule, ...], ...]:

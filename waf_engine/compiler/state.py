@@ -66,6 +66,7 @@ class State:
         self.defaults: dict[int, tuple[ActionRef, ...]] = {}
         self.datasets: dict[str, tuple[bytes, ...]] = {}
         self.diagnostics: list[Diagnostic] = []
+        self.exclusions: list[Exclusion] = []  # that `ctl` can make, in order: a snapshot names them by their place
         self.at_end: dict[str, Callable[[], None]] = {}  # checks that need all directives, the last of each name
         self.variables: Mapping[str, Variable] = {
             name.upper(): variable for name in registries.variables if (variable := registries.variables.get(name))
@@ -167,4 +168,5 @@ class Context:
         if faults:
             column = faults[0].span.column - self.span.column
             raise ArgumentError(faults[0].message, hint=faults[0].hint, offset=offset + column, code=faults[0].code)
+        self.state.exclusions += exclusions
         return exclusions

@@ -1,0 +1,461 @@
+"""A transaction between its request and its response, as bytes: for another process or machine with the same rules.
+
+What came from the client is kept as it came and fed again by the transaction's own methods, so that all that follows
+from it (arguments, cookies, files, the XML tree) is made by the code that made it before. What rules did is kept as it
+is. The tables below name each attribute of a transaction and say which of the two, or neither, it needs; a test
+compares them with the classes. Not here: where snapshots are kept, and how long.
+
+The form is MessagePack: it can hold bytes, it is written and read in C, it has bounds, and unlike pickle and marshal it
+cannot make anything but data. In front stand the fingerprint of the rules, for a record names its rule by its place
+in them, and a check sum.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import zlib
+from contextlib import contextmanager
+from dataclasses import fields
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Final
+
+import msgpack
+
+from waf_engine.audit.sanitiser import Sanitiser
+from waf_engine.compiler.plan import Allow, CompiledRule, Phase
+from waf_engine.persistence import COLLECTIONS, CollectionKey, OpenCollection
+from waf_engine.runtime.body import attach_request
+from waf_engine.runtime.exchange import Connection
+from waf_engine.runtime.match import Interruption, MatchedValue, MatchRecord
+from waf_engine.settings import EngineMode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from waf_engine.compiler.plan import Plan
+    from waf_engine.runtime.transaction import Transaction
+    from waf_engine.types import Entry
+
+FORMAT: Final = 1
+MAX_BYTES: Final = 1024 * 1024
+"""Bytes of a snapshot at most: a body comes through HAProxy's buffer, of 16 kB unless it was enlarged."""
+
+MAX_REMEMBERED: Final = 64
+"""Bytes of a match that is worth remembering."""
+
+_FINGERPRINT_BYTES: Final = 16
+_HEAD_BYTES: Final = _FINGERPRINT_BYTES + 4
+_FAULTS: Final = (TypeError, ValueError, KeyError, IndexError, OverflowError, AttributeError, RecursionError)
+"""What data of another shape than ours leads to."""
+
+AS_IT_IS: Final = (
+    # of the transaction
+    "started", "phase", "tx", "env", "limits", "highest_severity", "matched_var", "collections",
+    "request_may_be_cut",
+    # what `ctl` may have changed
+    "request_body_access", "request_body_limit", "response_body_access", "response_body_limit",
+    "force_request_body_variable", "force_response_body_variable", "audit_engine", "audit_log_parts",
+    "debug_log_level", "removed_ids",
+    # what the planned executor remembers
+    "clean", "clean_phases",
+)  # fmt: skip
+"""Attributes of a transaction that are plain data: kept and set again."""
+
+CONVERTED: Final = (
+    "id", "connection", "request", "response", "records", "interruption", "detected_interruption", "engine", "allow",
+    "removed_targets", "persistent", "sanitiser",
+)  # fmt: skip
+"""Attributes that are kept in a form of their own; see `_pack` and `Snapshots.restore`."""
+
+MADE_ANEW: Final = (
+    "plan", "clock", "body_processors", "store", "_executor", "_on_match", "_log", "closed",  # the process's
+    "_matched_rules",  # follow from the records
+    "upload_paths", "uploads",  # files on this machine's disk: written again where they are asked for
+    "rule", "matched_vars",  # of the rule that is running
+    "response_may_be_cut",  # of the response
+    "candidates",  # of the phase that is running
+    "keys_of_body",  # by feeding the body
+)  # fmt: skip
+"""Attributes that need not be kept, and why."""
+
+REQUEST_KEPT: Final = (
+    "method", "uri_raw", "protocol", "headers", "body", "body_over_limit", "processor", "processed", "args_path",
+)  # fmt: skip
+REQUEST_MADE_ANEW: Final = (
+    "uri", "path", "basename", "query", "uri_error", "args_get",  # by `process_uri`
+    "cookies", "server_name",  # by `add_request_header`
+    "args_post", "error", "expose_body", "flags", "files", "part_headers", "multipart_names", "multipart_filenames",
+    "xml",  # by `attach_request`
+)  # fmt: skip
+RESPONSE_KEPT: Final = ("processor",)
+"""All else of a response comes after the snapshot."""
+SANITISER_KEPT: Final = ("args", "cookies", "request_headers", "response_headers", "wholes", "texts")
+
+PLACES: Final = frozenset({
+    "upload_dir", "audit_log", "audit_log_2", "audit_log_storage_dir", "audit_log_dir_mode", "audit_log_file_mode",
+    "debug_log", "libinjection", "geo_database", "rbl_resolver",
+})  # fmt: skip
+"""Settings that may differ between machines with the same rules."""
+
+
+class SnapshotError(Exception):
+    """A snapshot that cannot be made, or that is none of ours.
+
+    Attributes:
+        other_rules: whether the snapshot was made with other rules, or by another version of this package.
+    """
+
+    def __init__(self, message: str, *, other_rules: bool = False) -> None:
+        super().__init__(message)
+        self.other_rules = other_rules
+
+
+class Snapshots:
+    """Makes and reads the snapshots of one rule set.
+
+    Args:
+        plan: the rules.
+        blank: makes a new transaction with an id.
+
+    Attributes:
+        fingerprint: what two rule sets must have in common to exchange transactions.
+    """
+
+    def __init__(self, plan: Plan, blank: Callable[[str], Transaction]) -> None:
+        self._rules, self._exclusions, self._blank = plan.rules, plan.exclusions, blank
+        self.fingerprint = fingerprint(plan)
+        self._places: dict[CompiledRule, int] = {rule: place for place, rule in enumerate(plan.rules)}
+        self._exclusion_places = {id(exclusion): place for place, exclusion in enumerate(plan.exclusions)}
+
+    def take(self, tx: Transaction, limit: int = MAX_BYTES) -> bytes:
+        """The snapshot of a transaction that has seen nothing of its response yet.
+
+        Args:
+            tx: the transaction; it is not changed and may go on.
+            limit: bytes at most.
+
+        Raises:
+            SnapshotError: it is too large, or its response has begun, or a plug-in put something of its own into it.
+        """
+        response = tx.response
+        if tx.phase > Phase.REQUEST_BODY or tx.closed or response.headers or response.status or response.body:
+            raise SnapshotError("the transaction is beyond its request")
+        if len(tx.request.body) >= limit:
+            raise SnapshotError(f"the body alone has {len(tx.request.body)} bytes of {limit}")
+        try:
+            data = msgpack.packb(self._pack(tx), default=_pack_set, unicode_errors="surrogateescape")
+        except (TypeError, ValueError, KeyError, OverflowError) as error:
+            raise SnapshotError(f"the transaction holds what no snapshot can hold: {error!r}") from error
+        if len(data) + _HEAD_BYTES > limit:
+            raise SnapshotError(f"a snapshot of {len(data)} bytes, where {limit} are allowed")
+        return b"".join((self.fingerprint, zlib.crc32(data).to_bytes(4, "big"), data))
+
+    def restore(self, data: bytes) -> Transaction:
+        """A transaction that goes on where the snapshot was taken.
+
+        Args:
+            data: what `take` gave, here or in another process.
+
+        Raises:
+            SnapshotError: the data is damaged, or was made with other rules.
+        """
+        if len(data) < _HEAD_BYTES or len(data) > MAX_BYTES:
+            raise SnapshotError(f"{len(data)} bytes are no snapshot")
+        if data[:_FINGERPRINT_BYTES] != self.fingerprint:
+            raise SnapshotError("the snapshot was made with other rules, or by another version", other_rules=True)
+        content = memoryview(data)[_HEAD_BYTES:]
+        if zlib.crc32(content) != int.from_bytes(data[_FINGERPRINT_BYTES:_HEAD_BYTES], "big"):
+            raise SnapshotError("the snapshot is damaged")
+        with _refusing():
+            return self._unpack(
+                msgpack.unpackb(
+                    content, use_list=False, strict_map_key=False, raw=False, unicode_errors="surrogateescape"
+                )
+            )
+
+    def _pack(self, tx: Transaction) -> tuple[Any, ...]:
+        """Everything of a transaction, as data."""
+        request, connection = tx.request, tx.connection
+        return (
+            tx.id,
+            (connection.client_ip, connection.client_port, connection.server_ip, connection.server_port),
+            [getattr(request, name) for name in REQUEST_KEPT],
+            tx.response.processor,
+            [getattr(tx, name) for name in AS_IT_IS],
+            self._pack_records(tx.records),
+            _pack_interruption(tx.interruption),
+            _pack_interruption(tx.detected_interruption),
+            tx.engine.value,
+            tx.allow,
+            [
+                (rule, [self._exclusion_places[id(each)] for each in found])
+                for rule, found in tx.removed_targets.items()
+            ],
+            [
+                (each.key.name, each.key.namespace, each.key.key, each.timeout, each.is_new, each.changed)
+                for each in tx.persistent.values()
+            ],
+            None if tx.sanitiser is None else [_listed(getattr(tx.sanitiser, name)) for name in SANITISER_KEPT],
+        )
+
+    def _pack_records(self, records: Sequence[MatchRecord]) -> list[tuple[Any, ...]]:
+        places = self._places
+        return [
+            (
+                places[rule],
+                disruptive,
+                [(m.variable, m.key, m.value, m.message, m.data, m.chain_level) for m in matches],
+            )
+            for rule, matches, disruptive in records
+        ]
+
+    def _unpack(self, content: Any) -> Transaction:
+        (
+            name, connection, kept, response_processor, plain, records, interruption, detected, engine, allow, targets,
+            persistent, masks,
+        ) = content  # fmt: skip
+        request = dict(zip(REQUEST_KEPT, kept, strict=True))
+        state = dict(zip(AS_IT_IS, plain, strict=True))
+        tx = self._blank(_text(name))
+        tx.connection = Connection(*map(_bytes, connection))
+        _feed(tx, request)
+        tx.response.processor = _text(response_processor)
+        _set_state(tx, state)
+        tx.engine = EngineMode(engine)
+        tx.allow = None if allow is None else Allow(allow)
+        if request["processed"] is True:
+            attach_request(tx)
+            tx.request.processed = True
+        # Rules have seen to TX since then, and @restpath to these.
+        tx.tx, tx.limits = _members(state["tx"]), _counts(state["limits"])
+        tx.request.args_path = _entries(request["args_path"])
+        tx.records = [self._record(*record) for record in records]
+        tx.interruption, tx.detected_interruption = _interruption(interruption), _interruption(detected)
+        tx.removed_targets = {_number(rule): [self._exclusions[_place(i)] for i in found] for rule, found in targets}
+        tx.persistent = dict(map(_collection, persistent))
+        if masks is not None:
+            tx.sanitiser = _sanitiser(tx, masks)
+        return tx
+
+    def _record(self, place: int, disruptive: bool, matches: tuple[Any, ...]) -> MatchRecord:
+        rule = self._rules[_place(place)]
+        if len(matches) == 1 and _is_small(matches[0]):
+            return MatchRecord(rule, _remembered(matches), disruptive is True)
+        if not matches:
+            raise ValueError("a rule matches on something")
+        return MatchRecord(rule, tuple(map(_match, matches)), disruptive is True)
+
+
+def leave(tx: Transaction) -> None:
+    """Let go of a transaction that goes on elsewhere: no phase 5, no log; its files on disk are removed, not kept."""
+    if tx.uploads is not None:
+        tx.uploads()
+    tx.request.files = []
+    tx.close()
+
+
+def fingerprint(plan: Plan) -> bytes:
+    """What a rule set is known by: this package's version, its rules, and its settings but for `PLACES`.
+
+    Folders and files' names are not in it: the same rules may lie elsewhere on another machine.
+    """
+    digest = hashlib.sha256(f"{FORMAT} {_package_version()}\n".encode())
+    for setting in fields(plan.settings):
+        if setting.name not in PLACES:
+            digest.update(
+                f"{setting.name} {getattr(plan.settings, setting.name)!r}\n".encode("utf-8", "backslashreplace")
+            )
+    for rule in plan.rules:
+        member: CompiledRule | None = rule
+        while member is not None:
+            digest.update(repr(_rule_facts(member)).encode("utf-8", "backslashreplace"))
+            member = member.chain
+    digest.update(repr([(each.variable, each.key) for each in plan.exclusions]).encode("utf-8", "backslashreplace"))
+    return digest.digest()[:_FINGERPRINT_BYTES]
+
+
+def _rule_facts(rule: CompiledRule) -> tuple[Any, ...]:
+    """What a rule comes to, defaults and later directives included."""
+    disruption = rule.disruption
+    return (
+        rule.id, rule.phase, rule.raw, rule.marker, rule.log, rule.auditlog, rule.skip, rule.skip_after,
+        [(t.variable.name, t.key, t.selector, t.count, len(t.exclusions)) for t in rule.targets],
+        [name for name, _ in rule.transformations], len(rule.effects), rule.tags, rule.severity,
+        None if disruption is None else (disruption.action, disruption.status),
+    )  # fmt: skip
+
+
+def _package_version() -> str:
+    try:
+        return version("spoa-waf")
+    except PackageNotFoundError:
+        return ""
+
+
+def _pack_set(value: Any) -> Any:
+    if isinstance(value, (set, frozenset)):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} {value!r}")
+
+
+def _pack_interruption(verdict: Interruption | None) -> tuple[Any, ...] | None:
+    return None if verdict is None else (verdict.action, verdict.status, verdict.data, verdict.rule_id)
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value.items()) if isinstance(value, dict) else list(value)
+
+
+# -- reading: every value is of the type that it is to have, or one of `_FAULTS` is raised -----------------------------
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except _FAULTS as error:
+        raise SnapshotError(f"the snapshot is damaged: {error!r}") from error
+    except (msgpack.exceptions.UnpackException, BufferError) as error:
+        raise SnapshotError(f"the snapshot is damaged: {error!r}") from error
+
+
+def _of(kind: type) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if type(value) is not kind:
+            raise TypeError(f"{value!r:.40} is not of the type {kind.__name__}")
+        return value
+
+    return check
+
+
+_bytes, _text, _number, _flag = _of(bytes), _of(str), _of(int), _of(bool)
+
+
+def _place(value: Any) -> int:
+    """An index, which in Python may not be negative."""
+    place: int = _number(value)
+    if place < 0:
+        raise ValueError(f"{place} is no place")
+    return place
+
+
+def _phase(value: Any) -> int:
+    phase = _place(value)
+    if phase > Phase.REQUEST_BODY:
+        raise ValueError(f"{phase} is no phase of a request")
+    return phase
+
+
+def _severity(value: Any) -> int:
+    if _place(value) > 255:
+        raise ValueError(f"{value} is no severity")
+    return int(value)
+
+
+def _time(value: Any) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise TypeError(f"{value!r:.40} is no time")
+    return float(value)
+
+
+def _entries(value: Any) -> list[Entry]:
+    return [(_bytes(key), _bytes(text)) for key, text in value]
+
+
+def _members(value: Any) -> dict[bytes, bytes]:
+    return {_bytes(key): _bytes(text) for key, text in value.items()}
+
+
+def _counts(value: Any) -> dict[str, int]:
+    return {_text(key): _number(count) for key, count in value.items()}
+
+
+def _match(parts: Any) -> MatchedValue:
+    variable, key, value, message, data, level = parts
+    return MatchedValue(_text(variable), _bytes(key), _bytes(value), _text(message), _text(data), _place(level))
+
+
+def _is_small(parts: Any) -> bool:
+    _, key, value, message, data, _ = parts
+    return len(key) + len(value) <= MAX_REMEMBERED and not message and not data
+
+
+@lru_cache(4096)
+def _remembered(matches: tuple[Any, ...]) -> tuple[MatchedValue, ...]:
+    """Sixty rules of the CRS match in each request, on settings: the same values each time."""
+    return tuple(map(_match, matches))
+
+
+def _interruption(value: Any) -> Interruption | None:
+    if value is None:
+        return None
+    action, status, data, rule_id = value
+    return Interruption(_text(action), _number(status), _text(data), _number(rule_id))
+
+
+def _collection(parts: Any) -> tuple[str, OpenCollection]:
+    name, namespace, key, timeout, is_new, changed = parts
+    if name not in COLLECTIONS:
+        raise ValueError(f"{name!r:.40} is no collection")
+    where = CollectionKey(name, _text(namespace), _bytes(key))
+    return name, OpenCollection(where, _number(timeout), _flag(is_new), _flag(changed))
+
+
+def _feed(tx: Transaction, kept: dict[str, Any]) -> None:
+    """Give a transaction its request again; all but running the body's processor."""
+    uri, method, protocol = _bytes(kept["uri_raw"]), _bytes(kept["method"]), _bytes(kept["protocol"])
+    if uri or method or protocol:
+        tx.process_uri(uri, method, protocol)
+    for name, value in kept["headers"]:
+        tx.add_request_header(_bytes(name), _bytes(value))
+    request = tx.request
+    request.processor = _text(kept["processor"])  # which a `ctl` may have chosen
+    request.body = bytearray(_bytes(kept["body"]))
+    request.body_over_limit = _flag(kept["body_over_limit"])
+
+
+_STATE_CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
+    "started": _time,
+    "phase": _phase,
+    "env": _members,
+    "highest_severity": _severity,
+    "request_may_be_cut": _flag,
+    "matched_var": lambda value: None if value is None else (_text(value[0]), _bytes(value[1])),
+    "collections": lambda value: {_text(name): _entries(found) for name, found in value.items()},
+    "request_body_access": _flag,
+    "request_body_limit": _number,
+    "response_body_access": _flag,
+    "response_body_limit": _number,
+    "force_request_body_variable": _flag,
+    "force_response_body_variable": _flag,
+    "audit_engine": _text,
+    "audit_log_parts": _text,
+    "debug_log_level": _number,
+    "removed_ids": lambda value: set(map(_number, value)),
+    "clean": _flag,
+    "clean_phases": lambda value: tuple(map(_number, value)),
+}
+
+
+def _set_state(tx: Transaction, state: dict[str, Any]) -> None:
+    for name, check in _STATE_CHECKS.items():
+        setattr(tx, name, check(state[name]))
+
+
+def _sanitiser(tx: Transaction, masks: Any) -> Sanitiser:
+    args, cookies, request_headers, response_headers, wholes, texts = masks
+    sanitiser = Sanitiser(tx)
+    for found, names in (
+        (sanitiser.args, args),
+        (sanitiser.cookies, cookies),
+        (sanitiser.request_headers, request_headers),
+        (sanitiser.response_headers, response_headers),
+    ):
+        found.update(map(_bytes, names))
+    sanitiser.wholes.update(map(_text, wholes))
+    sanitiser.texts.update(_entries(texts))
+    for record in tx.records:
+        sanitiser.note(record.matches)
+    return sanitiser
