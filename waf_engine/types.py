@@ -146,6 +146,8 @@ class BodyContext:
         separator: between two pairs of an urlencoded body (SecArgumentSeparator).
         json_keys: ``coraza`` (``json.a.0``, array lengths too) or ``modsecurity`` (``json.a.array_0``).
         truncated: True when the body was cut (ProcessPartial): its end is not malformed, but missing.
+        cut_before: True when that happened before the body came to the engine, or may have. For JSON it makes a
+            difference: at the engine's own limit Coraza's profiles want an error.
     """
 
     content_type: bytes = b""
@@ -153,6 +155,7 @@ class BodyContext:
     separator: bytes = b"&"
     json_keys: str = "coraza"
     truncated: bool = False
+    cut_before: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

@@ -41,7 +41,7 @@ def process_json(body: bytes, context: BodyContext) -> BodyResult:
     entries = _read_fast(body, style, limits.depth) if len(body) <= _MAX_FAST else None
     if entries is not None and len(entries) <= limits.leaves:
         return BodyResult(args=entries, tx=tx)
-    reader = JSONReader(style, depth=limits.depth, leaves=limits.leaves)
+    reader = JSONReader(style, depth=limits.depth, leaves=limits.leaves, cut=context.cut_before)
     data, other_encoding = _to_utf8(body)
     reader.read(data)
     error = f"the body is in {other_encoding}" if other_encoding else reader.error

@@ -55,6 +55,8 @@ _HEX = rb"[0-9a-fA-F]"
 _ESCAPE = re.compile(
     rb"\\(?:u([dD][89abAB]%(h)b{2})\\u([dD][c-fC-F]%(h)b{2})|u(%(h)b{4})|(.))" % {b"h": _HEX}, re.DOTALL
 )
+_HALF_ESCAPE = re.compile(rb"((?<!\\)(?:\\\\)*+)\\(?:u%(h)b{0,3}+)?+\Z" % {b"h": _HEX})
+_BEGUN_NUMBER = re.compile(rb"-?+(?:(?:0|[1-9][0-9]*+)(?:\.[0-9]*+)?+(?:[eE][+-]?+[0-9]*+)?+)?+")
 _SIMPLE = {b'"': b'"', b"\\": b"\\", b"/": b"/", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _LITERALS = {b"true": b"true", b"false": b"false", b"null": b""}
 _CONTROLS = bytes(range(32))
@@ -65,6 +67,11 @@ _NAME, _COLON, _VALUE, _COMMA, _NOTHING = "a name", "a colon", "a value", "a com
 _OUTSIDE, _OBJECT = -2, -1  # in place of an index: around all containers, in an object
 
 
+def _is_begun(word: bytes) -> bool:
+    """Whether a literal or a number may begin with this word."""
+    return any(each.startswith(word) for each in _LITERALS) or _BEGUN_NUMBER.fullmatch(word) is not None
+
+
 class JSONReader:
     """Reads one body.
 
@@ -73,19 +80,21 @@ class JSONReader:
         error: the first thing that was wrong; empty when nothing was.
     """
 
-    def __init__(self, style: KeyStyle, *, depth: int, leaves: int) -> None:
+    def __init__(self, style: KeyStyle, *, depth: int, leaves: int, cut: bool = False) -> None:
         """Make a reader.
 
         Args:
             style: how leaves are named.
             depth: nesting at most; what lies deeper is read as if it stood in the container at that depth.
             leaves: leaves at most; there the reading ends.
+            cut: whether the body was cut, so that it is no error where its end is missing.
         """
         self.entries: list[Entry] = []
         self.error = ""
         self._style = style
         self._depth = depth
         self._leaves = leaves
+        self._cut = cut
         self._path = style.root  # of the innermost container
         self._index = _OUTSIDE  # of its next member
         self._around: list[tuple[bytes, int]] = []  # path and index of the containers around it
@@ -106,10 +115,11 @@ class JSONReader:
             if mark is not None:
                 self._mark(mark)
             elif word is not None:
-                self._scalar(self._read_word(word), is_name=False)
+                at_end = self._cut and match.end() == match.endpos
+                self._scalar(word if at_end and _is_begun(word) else self._read_word(word), is_name=False)
             else:
                 if not closed:
-                    self._fail("a string has no end")
+                    content = self._open_string(content)
                 self._scalar(self._unescape(content), is_name=True)
         if next(tokens, None) is not None:
             self._fail(f"more than {self._leaves} values and containers")
@@ -117,6 +127,13 @@ class JSONReader:
 
     def _fail(self, message: str) -> None:
         self.error = self.error or message
+
+    def _open_string(self, content: bytes) -> bytes:
+        """The content of a string that the body ends in; of one that was cut, without a half escape."""
+        if self._cut:
+            return _HALF_ESCAPE.sub(rb"\1", content)
+        self._fail("a string has no end")
+        return content
 
     def _expect(self, what: str) -> None:
         if self._expected != what:
@@ -219,7 +236,9 @@ class JSONReader:
 
     def _finish(self) -> None:
         self._settle_name()
-        if self._around:
+        if self._cut:
+            pass
+        elif self._around:
             self._fail("the body ends too early")
         elif self._expected == _VALUE:
             self._fail("the body holds no value")

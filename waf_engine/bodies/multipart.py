@@ -92,7 +92,7 @@ def process_multipart(body: bytes, context: BodyContext) -> BodyResult:
     reader = _Reader(context, BodyResult(flags=_CLEAN.copy()))
     boundary = _boundary(context.content_type, reader)
     if boundary:
-        _read_body(body, boundary, reader)
+        _read_body(_without_cut_boundary(body, boundary) if context.truncated else body, boundary, reader)
     flags = reader.result.flags
     if reader.lf_lines:
         flags["MULTIPART_LF_LINE"] = b"1"
@@ -178,6 +178,15 @@ def _read_body(body: bytes, boundary: bytes, reader: _Reader) -> None:
         # The last boundary is missing. ModSecurity refuses the body; Coraza keeps the part and finds no fault.
         _read_part(body[start:], reader, doubtful=doubtful, cut=reader.context.truncated)
     _flag_unmatched(body, boundary, boundaries, last, reader)
+
+
+def _without_cut_boundary(body: bytes, boundary: bytes) -> bytes:
+    """A body that was cut, without the beginning of a boundary at its end: that is no text that resembles one."""
+    line = body.rfind(b"\n") + 1
+    rest, last = body[line:], b"--" + boundary + b"--"
+    if rest in (b"", last, last[:-2]) or not (last + b"\r").startswith(rest):
+        return body
+    return body[:line]
 
 
 def _next_line(body: bytes, delimiter: bytes, start: int) -> int:

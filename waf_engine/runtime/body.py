@@ -30,7 +30,8 @@ def attach_request(tx: Transaction) -> None:
         request.error = f"{request.processor}: no such body processor"
         return
     content_type = next((v for k, v in reversed(request.headers) if k.lower() == b"content-type"), b"")
-    result = processor(bytes(request.body), _context(tx, content_type, truncated=request.body_over_limit))
+    context = _context(tx, content_type, over_limit=request.body_over_limit, cut_before=tx.request_may_be_cut)
+    result = processor(bytes(request.body), context)
     request.args_post = result.args
     request.files = result.files
     request.part_headers = result.part_headers
@@ -63,7 +64,9 @@ def attach_response(tx: Transaction) -> None:
     if processor is None:
         response.error = f"{response.processor}: no such body processor"
         return
-    result = processor(bytes(response.body), _context(tx, response.content_type, truncated=response.body_over_limit))
+    over_limit, cut_before = response.body_over_limit, tx.response_may_be_cut
+    context = _context(tx, response.content_type, over_limit=over_limit, cut_before=cut_before)
+    result = processor(bytes(response.body), context)
     response.args, response.xml = result.args, result.xml
     # A processor names its members of TX for a request; Coraza has json_response_body beside json_request_body.
     tx.tx.update({name.replace(b"request", b"response"): value for name, value in result.tx.items()})
@@ -71,7 +74,7 @@ def attach_response(tx: Transaction) -> None:
         response.error = f"{response.processor}: {result.error}"
 
 
-def _context(tx: Transaction, content_type: bytes, *, truncated: bool) -> BodyContext:
+def _context(tx: Transaction, content_type: bytes, *, over_limit: bool, cut_before: bool) -> BodyContext:
     settings = tx.plan.settings
     return BodyContext(
         content_type=content_type,
@@ -80,5 +83,6 @@ def _context(tx: Transaction, content_type: bytes, *, truncated: bool) -> BodyCo
         ),
         separator=encode_argument(settings.argument_separator),
         json_keys=settings.json_keys,
-        truncated=truncated,
+        truncated=over_limit or cut_before,
+        cut_before=cut_before,
     )

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from waf_engine.compiler.plan import CompiledRule, Plan, Variable
     from waf_engine.persistence import CollectionStore, OpenCollection
     from waf_engine.registry import Registry
+    from waf_engine.runtime.budget import Exceeded
     from waf_engine.types import BodyProcessor, Entry
 
     Executor = Callable[["Transaction", int], None]
@@ -47,7 +48,14 @@ class Transaction:
 
     Each ``process_*`` and ``write_*`` returns the interruption, if there is one by then, or None. Text
     arguments are taken as `str` (as UTF-8) or `bytes`. After the last call, `close` must be called.
+
+    Attributes:
+        exceeded: how its budget was exceeded; None while it is not, or when it has none (budget.py).
+        tick: to be called now and then by what works long on a body; None without a budget.
     """
+
+    exceeded: Exceeded | None = None
+    tick: Callable[[], None] | None = None
 
     def __init__(
         self,
@@ -102,6 +110,10 @@ class Transaction:
         self.sanitiser: Sanitiser | None = None
         self.removed_ids: set[int] = set()
         self.removed_targets: dict[int, list[Exclusion]] = {}
+
+        # Whether a body may lack its end, so that this is no fault of it.
+        self.request_may_be_cut = False
+        self.response_may_be_cut = False
 
         # Uploads on disk (uploads.py): their paths, and what removes them if nobody closes the transaction.
         self.upload_paths: list[Path] = []
@@ -179,6 +191,24 @@ class Transaction:
         request.body += data[: max(0, room)]
         return self.process_request_body()
 
+    def request_body_is_partial(self, *, certain: bool = True) -> Interruption | None:
+        """Say that what was written is not all of the request's body; before `process_request_body`.
+
+        It is judged as a body beyond its limit: refused or inspected as far as it came, as SecRequestBodyLimitAction
+        says, and its missing end is not called malformed (coraza#1453).
+
+        Args:
+            certain: False when it may be all of it: then it is never refused.
+        """
+        if not self._takes_body(Phase.REQUEST_BODY) or not self.request_body_access:
+            return self.interruption
+        self.request_may_be_cut = True
+        if certain:
+            self.request.body_over_limit = True
+            if self.plan.settings.request_body_limit_action is LimitAction.REJECT and self.engine is EngineMode.ON:
+                self.interruption = Interruption("deny", 413)
+        return self.interruption
+
     def process_request_body(self) -> Interruption | None:
         """Phase 2. To be called once, also when there was no body."""
         if self._takes_body(Phase.REQUEST_BODY):
@@ -213,6 +243,21 @@ class Transaction:
             return self.interruption
         response.body += data[: max(0, room)]
         return self.process_response_body()
+
+    def response_body_is_partial(self, *, certain: bool = True) -> Interruption | None:
+        """Say that what was written is not all of the response's body; before `process_response_body`.
+
+        Args:
+            certain: as in `request_body_is_partial`; the action is SecResponseBodyLimitAction's.
+        """
+        if not self._takes_body(Phase.RESPONSE_BODY) or not self.inspects_response_body:
+            return self.interruption
+        self.response_may_be_cut = True
+        if certain:
+            self.response.body_over_limit = True
+            if self.plan.settings.response_body_limit_action is LimitAction.REJECT and self.engine is EngineMode.ON:
+                self.interruption = Interruption("deny", 500)
+        return self.interruption
 
     def process_response_body(self) -> Interruption | None:
         """Phase 4. To be called once, also when there was no body."""

@@ -272,6 +272,33 @@ def test_no_word_of_a_broken_document_is_lost(body: bytes):
     assert b"needle" in text
 
 
+WHOLE = b'{"a":[1,-2.5e+3,true,null,"b\\u00e9\\\\"],"c":{"d":"x\\"y"}} '
+
+
+@pytest.mark.parametrize("end", range(len(WHOLE)))
+def test_a_body_that_was_cut_before_it_came_is_no_error(end: int):
+    """What is called malformed is refused by rule 200002; a body of which the rest never came is not (coraza#1453)."""
+    result = process_json(WHOLE[:end], BodyContext(truncated=True, cut_before=True))
+
+    assert result.error == ""
+    if end > WHOLE.index(b"null"):
+        assert result.args[:3] == process_json(WHOLE, CORAZA).args[:3]
+
+
+@pytest.mark.parametrize("body", [b'{"a":1,}', b"{a", b'{"a" 1', b'{"a":"\\x', b'{"a":nil', b'{"a":01', b"}", b'"\nx'])
+def test_a_cut_body_has_the_errors_before_its_end(body: bytes):
+    assert process_json(body, BodyContext(truncated=True, cut_before=True)).error
+
+
+@given(st.lists(st.sampled_from(PIECES)).map(b"".join), st.data())
+def test_the_beginning_of_a_good_document_is_no_error(body: bytes, data: st.DataObject):
+    if process_json(body, CORAZA).error:
+        return
+    cut = data.draw(st.integers(0, len(body)))
+
+    assert process_json(body[:cut], BodyContext(truncated=True, cut_before=True)).error == ""
+
+
 @pytest.mark.corpora
 def test_truncatedjsonyaml(corpora: Path):
     """The body of Coraza's profile, cut at 40 bytes: what is there is read, and the error is set."""

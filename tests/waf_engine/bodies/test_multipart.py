@@ -180,8 +180,22 @@ def test_a_missing_last_boundary_is_no_error():
 def test_a_body_that_was_cut_is_no_error(end: int):
     result = run(FIELD + (FIELD + END)[:end], truncated=True)
 
-    assert result.error == ""
+    assert (result.error, raised(result)) == ("", set())
     assert result.args[0][0] == b"a"
+
+
+@pytest.mark.parametrize("end", range(len(FIELD), len(FIELD + END)))
+def test_a_boundary_that_was_cut_resembles_none(end: int):
+    """MULTIPART_UNMATCHED_BOUNDARY is what rule 200004 denies for."""
+    result = run((FIELD + END)[:end], truncated=True)
+
+    assert (result.error, raised(result)) == ("", set())
+    assert [(name, value.strip()) for name, value in result.args] == [(b"a", b"1")]
+
+
+def test_a_cut_body_is_still_read_strictly_before_its_end():
+    for body in (FIELD + b"--C\r\n" + FIELD, FIELD + b"--B x\r\n" + FIELD, b"x\r\n" + FIELD):
+        assert raised(run(body, truncated=True)), body
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.waf_engine.support import FORM, begin, exchange, load, matched, values
 from waf_engine import Interruption, MatchedRule, Transaction
+from waf_engine.settings import EngineMode
 from waf_engine.types import UploadedFile
 
 if TYPE_CHECKING:
@@ -467,3 +468,74 @@ def test_no_order_of_calls_with_any_bytes_raises(fuzz_waf: WAF, sequence: list[t
     for rule in tx.matched_rules:
         assert rule.coraza_line().isprintable()
         assert rule.matches
+
+
+PARTIAL = """
+    SecRequestBodyAccess On
+    SecResponseBodyAccess On
+    SecResponseBodyMimeType text/plain
+    SecRequestBodyLimitAction {action}
+    SecResponseBodyLimitAction {action}
+    SecRule REQUEST_HEADERS:Content-Type "@contains json" "id:1,phase:1,pass,nolog,ctl:requestBodyProcessor=JSON"
+    SecRule REQBODY_ERROR "@eq 1" "id:2,phase:2,deny"
+    SecRule INBOUND_DATA_ERROR "@eq 1" "id:3,phase:2,pass,nolog"
+    SecRule ARGS "@streq evil" "id:4,phase:2,deny"
+    SecRule OUTBOUND_DATA_ERROR "@eq 1" "id:5,phase:4,pass,nolog"
+"""
+
+
+def partial(waf: WAF, body: bytes, *, certain: bool = True, engine: EngineMode = EngineMode.ON) -> Transaction:
+    """A transaction with a JSON body of which more was announced, up to phase 2."""
+    tx = waf.transaction()
+    tx.engine = engine
+    tx.process_uri("/", "POST", "HTTP/1.1")
+    tx.add_request_header("Content-Type", "application/json")
+    tx.process_request_headers()
+    tx.write_request_body(body)
+    tx.request_body_is_partial(certain=certain)
+    tx.process_request_body()
+    return tx
+
+
+def test_a_partial_request_body_is_refused_as_one_beyond_the_limit():
+    tx = partial(load(PARTIAL.format(action="Reject")), b'{"a":"b')
+
+    assert tx.interruption == Interruption("deny", 413)
+
+
+@pytest.mark.parametrize(("engine", "certain"), [(EngineMode.DETECTION_ONLY, True), (EngineMode.ON, False)])
+def test_a_partial_request_body_is_not_refused(engine: EngineMode, certain: bool):
+    tx = partial(load(PARTIAL.format(action="Reject")), b'{"a":"b', certain=certain, engine=engine)
+
+    assert tx.interruption is None
+    assert [rule.rule_id for rule in tx.matched_rules] == [1, 3][: 1 + certain]
+
+
+def test_a_partial_request_body_is_inspected_and_not_called_malformed():
+    waf = load(PARTIAL.format(action="ProcessPartial"))
+
+    assert partial(waf, b'{"a":"b').interruption is None
+    assert partial(waf, b'{"a":"evil","b":').interruption == Interruption("deny", 403, "", 4)
+    assert partial(waf, b'{"a":}').interruption == Interruption("deny", 403, "", 2)
+
+
+@pytest.mark.parametrize(("action", "status"), [("Reject", 500), ("ProcessPartial", None)])
+def test_a_partial_response_body(action: str, status: int | None):
+    waf = load(PARTIAL.format(action=action))
+    tx = waf.transaction()
+    tx.add_response_header("Content-Type", "text/plain")
+    tx.process_response_headers(200, "HTTP/1.1")
+    tx.write_response_body(b"x")
+    tx.response_body_is_partial()
+    tx.process_response_body()
+
+    assert (tx.interruption and tx.interruption.status) == status
+    assert ([rule.rule_id for rule in tx.matched_rules] == [5]) is (status is None)
+
+
+def test_a_body_that_nobody_reads_is_not_judged():
+    tx = load("SecRequestBodyLimitAction Reject").transaction()
+
+    assert tx.request_body_is_partial() is None
+    assert tx.response_body_is_partial() is None
+    assert not tx.request_may_be_cut
