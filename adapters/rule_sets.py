@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.block_lists import block_lists
 from adapters.config import EMBEDDED_RULES, ConfigError, load_config
-from adapters.crs.find import detection_only, embedded_rules, explain
+from adapters.crs.find import detection_only, embedded_rules, explain, late_plugins
 from waf_engine import WAF, SecLangError
 from waf_engine.diagnostics import Diagnostic, Severity, Span
 from waf_engine.loaders import INLINE
@@ -102,7 +102,8 @@ def load_rule_sets(config: Config, *, background: bool = False) -> dict[str, Rul
             faults.update(dict.fromkeys(_placed(fault, application, config.path) for fault in error.diagnostics))
             continue
         waf = compiled[key]
-        found = (*waf.plan.diagnostics, *detection_only(waf.plan, application.directives, INLINE))
+        about = (waf.plan, application.directives, INLINE)
+        found = (*waf.plan.diagnostics, *detection_only(*about), *late_plugins(*about))
         warnings = tuple(_placed(fault, application, config.path) for fault in found)
         rule_sets[application.name] = RuleSet(waf, application.directives == EMBEDDED_RULES, warnings)
     if any(fault.severity is Severity.ERROR for fault in faults):

@@ -50,27 +50,53 @@ def unpack(archive: Path, folder: Path) -> int:
     Raises:
         ArchiveError: it is broken, no CRS, or not safe to unpack. Files may have been written to the folder by then.
     """
+    names = _take(archive, folder)
+    if not any(name.startswith("rules/") and name.endswith(".conf") for name in names):
+        raise ArchiveError("the archive has no rules/*.conf: it is no CRS")
+    if not any(name in SETUP_NAMES for name in names):
+        raise ArchiveError(f"the archive has no {SETUP_NAMES[0]}: it is no CRS")
+    return len(names)
+
+
+def unpack_plugin(archive: Path, folder: Path) -> list[str]:
+    """Take a plug-in of the CRS out of an archive.
+
+    Args:
+        archive: as for `unpack`.
+        folder: an empty folder; ``plugins/`` comes to stand in it, and what else was taken.
+
+    Returns:
+        The names of the plug-in's files, in order, without their folder.
+
+    Raises:
+        ArchiveError: it is broken, no plug-in, or not safe to unpack. Files may have been written by then.
+    """
+    names = _take(archive, folder)
+    if any(name.startswith("rules/") for name in names):
+        raise ArchiveError("the archive has rules/: it is a CRS, which `spoa-waf crs install --from` takes")
+    found = sorted(name.removeprefix("plugins/") for name in names if name.startswith("plugins/"))
+    if not any(name.endswith(".conf") for name in found):
+        raise ArchiveError("the archive has no plugins/*.conf: it is no plug-in of the CRS")
+    return found
+
+
+def _take(archive: Path, folder: Path) -> set[str]:
+    """Write what is wanted of an archive of either form; the names of it."""
     try:
         with archive.open("rb") as stream:
             start = stream.read(4)
             stream.seek(0)
             if start.startswith(b"\x1f\x8b"):
-                names = _unpack(_tar_members(stream), folder)
-            elif start == b"PK\x03\x04":
-                names = _unpack(_zip_members(stream), folder)
-            else:
-                raise ArchiveError("this is neither a tar.gz nor a zip archive")
+                return _unpack(_tar_members(stream), folder)
+            if start == b"PK\x03\x04":
+                return _unpack(_zip_members(stream), folder)
+            raise ArchiveError("this is neither a tar.gz nor a zip archive")
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
         raise ArchiveError(f"the archive is broken: {error}") from error
     except RuntimeError as error:  # zipfile's word for encryption
         raise ArchiveError(f"the archive cannot be read: {error}") from error
     except OSError as error:  # gzip's word for what is no gzip, too
         raise ArchiveError(f"the archive cannot be unpacked: {error.strerror or error}") from error
-    if not any(name.startswith("rules/") and name.endswith(".conf") for name in names):
-        raise ArchiveError("the archive has no rules/*.conf: it is no CRS")
-    if not any(name in SETUP_NAMES for name in names):
-        raise ArchiveError(f"the archive has no {SETUP_NAMES[0]}: it is no CRS")
-    return len(names)
 
 
 _Member = tuple[str, bool, int, "IO[bytes] | None"]

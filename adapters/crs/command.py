@@ -6,13 +6,13 @@ Results go to standard output; progress, warnings and faults to standard error.
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adapters.console import complain, say, say_json
 from adapters.crs.archive import ArchiveError, unpack
 from adapters.crs.arguments import DEFAULT_VERSION
 from adapters.crs.compare import compare, read_rules
@@ -49,7 +49,7 @@ def run_crs_command(options: argparse.Namespace) -> int:
     try:
         actions[options.crs_command](options)
     except (StoreError, FetchError, ArchiveError, VerifyError) as error:
-        _note(f"spoa-waf crs {options.crs_command}: {error}")
+        complain(f"spoa-waf crs {options.crs_command}: {error}")
         return 1
     return 0
 
@@ -57,20 +57,17 @@ def run_crs_command(options: argparse.Namespace) -> int:
 def _install(options: argparse.Namespace) -> None:
     wanted = "" if options.source else check_name(options.version or DEFAULT_VERSION)
     source = options.source or RELEASE_URL.format(wanted)
-    if options.sha256 is not None and not is_sha256(options.sha256):
-        raise VerifyError(f"--sha256 takes 64 hexadecimal digits, got {options.sha256!r}")
-    if source.lower().startswith("http://") and options.sha256 is None:
-        raise VerifyError(f"{source} can be changed on its way: use https, or say --sha256 HEX")
+    check_checksum(source, options.sha256)
     store = default_store()
     if wanted and store.get(wanted) is not None:
         raise StoreError(f"CRS {wanted} is installed in {store.folder} already")
     with store.workplace() as work:
         archive, folder = work / "archive", work / "crs"
         folder.mkdir()
-        _note(f"getting {source}")
-        with _Progress() as progress:
+        complain(f"getting {source}")
+        with Progress() as progress:
             sha256 = fetch(source, archive, progress=progress.show)
-        signature = _judge(source, archive, sha256, options)
+        signature = judge(source, archive, sha256, options)
         unpack(archive, folder)
         release = release_of(folder / "rules")
         if wanted and release != wanted:
@@ -80,20 +77,45 @@ def _install(options: argparse.Namespace) -> None:
         rules, faults = read_rules(folder / "rules")
         where = source if is_url(source) else str(Path(source).resolve())
         version = store.put(release, folder, source=where, sha256=sha256, signature=signature)
-    _say(f"installed CRS {version.name}: {len(rules)} rules in {version.rules}")
-    _say(f"  sha256     {sha256}" + ("" if options.sha256 else " (not compared: no --sha256)"))
-    _say(f"  signature  {signature or 'there is none'}")
+    say(f"installed CRS {version.name}: {len(rules)} rules in {version.rules}")
+    say(f"  sha256     {sha256}" + ("" if options.sha256 else " (not compared: no --sha256)"))
+    say(f"  signature  {signature or 'there is none'}")
     for fault in faults:
-        _note(fault)
+        complain(fault)
     in_use = current_version()
     if in_use is not None and in_use.rules == version.rules:
-        _say("  it is in use: Include @crs-setup.conf.example, then Include @owasp_crs/*.conf")
+        say("  it is in use: Include @crs-setup.conf.example, then Include @owasp_crs/*.conf")
     else:
-        _say(f"  in use is still {in_use.name if in_use else 'none'}; `spoa-waf crs pin {version.name}` changes that")
+        say(f"  in use is still {in_use.name if in_use else 'none'}; `spoa-waf crs pin {version.name}` changes that")
 
 
-def _judge(source: str, archive: Path, sha256: str, options: argparse.Namespace) -> str:
-    """Compare checksum and signature; what is known of the signature, empty when there is none."""
+def check_checksum(source: str, sha256: str | None) -> None:
+    """Judge a command line before anything is fetched.
+
+    Raises:
+        VerifyError: the checksum is none, or there is none where the archive can be changed on its way.
+    """
+    if sha256 is not None and not is_sha256(sha256):
+        raise VerifyError(f"--sha256 takes 64 hexadecimal digits, got {sha256!r}")
+    if source.lower().startswith("http://") and sha256 is None:
+        raise VerifyError(f"{source} can be changed on its way: use https, or say --sha256 HEX")
+
+
+def judge(source: str, archive: Path, sha256: str, options: argparse.Namespace) -> str:
+    """Compare checksum and signature.
+
+    Args:
+        source: where the archive came from; its checksum and signature are looked for beside it.
+        archive: the archive.
+        sha256: what its checksum is.
+        options: with `sha256`, what it should be, and `require_signature`.
+
+    Returns:
+        What is known of the signature, empty when there is none.
+
+    Raises:
+        VerifyError: the archive is not what it should be.
+    """
     if options.sha256 is not None:
         check_sha256(sha256, options.sha256)
     beside = archive.with_name("beside")
@@ -111,7 +133,7 @@ def _beside(source: str, target: Path) -> bool:
         fetch(source, target, limit=_MAX_BESIDE)
     except FetchError as error:
         if not error.absent:
-            _note(f"warning: {error}")
+            complain(f"warning: {error}")
         return False
     return True
 
@@ -124,44 +146,44 @@ def _list(options: argparse.Namespace) -> None:
     if options.json:
         rows = [{key: str(value or "") for key, value in asdict(version).items()} for version in found]
         uses = [in_use is not None and version.rules == in_use.rules for version in found]
-        _say(json.dumps([{**row, "in_use": used} for row, used in zip(rows, uses, strict=True)], indent=2))
+        say_json([{**row, "in_use": used} for row, used in zip(rows, uses, strict=True)])
         return
     if not found:
-        _say(f"no CRS is installed; {GET_IT}")
+        say(f"no CRS is installed; {GET_IT}")
     for version in found:
         mark = "*" if in_use is not None and version.rules == in_use.rules else " "
         release = f" ({version.release})" if version.release != version.name else ""
-        _say(f"{mark} {version.name}{release}  {version.rules}  from {version.source or 'an unknown place'}")
+        say(f"{mark} {version.name}{release}  {version.rules}  from {version.source or 'an unknown place'}")
     if found and in_use is None:
-        _note("warning: the pinned version is not installed; `spoa-waf crs pin` another one")
+        complain("warning: the pinned version is not installed; `spoa-waf crs pin` another one")
 
 
 def _pin(options: argparse.Namespace) -> None:
     default_store().pin(options.version)
     in_use = current_version()
-    _say(f"pinned {options.version}; a running agent takes it at its next reload (HUP)")
+    say(f"pinned {options.version}; a running agent takes it at its next reload (HUP)")
     if in_use is None or in_use.name != options.version.removeprefix("v"):
-        _note("warning: another store comes first here, see `spoa-waf crs list`")
+        complain("warning: another store comes first here, see `spoa-waf crs list`")
 
 
 def _remove(options: argparse.Namespace) -> None:
     default_store().remove(options.version)
-    _say(f"removed {options.version}")
+    say(f"removed {options.version}")
 
 
 def _diff(options: argparse.Namespace) -> None:
     first, second = _installed(options.first), _installed(options.second)
     found = compare(first.rules, second.rules)
     if options.json:
-        _say(json.dumps(asdict(found), indent=2))
+        say_json(asdict(found))
         return
     for title, rules in (("added", found.added), ("removed", found.removed), ("changed", found.changed)):
         for number, message in rules.items():
-            _say(f"{title:8} {number} {message}".rstrip())
+            say(f"{title:8} {number} {message}".rstrip())
     for name in found.data:
-        _say(f"data     {name}")
+        say(f"data     {name}")
     counts = f"{len(found.added)} added, {len(found.removed)} removed, {len(found.changed)} changed"
-    _say(f"{first.name} to {second.name}: {counts}, {len(found.data)} data files")
+    say(f"{first.name} to {second.name}: {counts}, {len(found.data)} data files")
 
 
 def _installed(name: str) -> Version:
@@ -173,7 +195,7 @@ def _installed(name: str) -> Version:
     return version
 
 
-class _Progress(contextlib.AbstractContextManager["_Progress"]):
+class Progress(contextlib.AbstractContextManager["Progress"]):
     """Shows on a terminal how far it is, in one line that ends when the context does."""
 
     def __init__(self) -> None:
@@ -193,11 +215,3 @@ class _Progress(contextlib.AbstractContextManager["_Progress"]):
     def __exit__(self, *_: object) -> None:
         if self.shown:
             sys.stderr.write("\n")
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-
-
-def _note(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

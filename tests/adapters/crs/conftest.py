@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import tarfile
+import threading
 import zipfile
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -27,6 +31,26 @@ def crs_files(release: str = "4.1.0", **more: str) -> dict[str, str]:
         "rules/scanners.data": "nikto\n",
     }
     return files | {f"rules/{stem}.conf": text for stem, text in more.items()}
+
+
+def plugin_files(name: str = "shop-rule-exclusions", release: str = "1.0.0", **more: str) -> dict[str, str]:
+    """The files of a plug-in, as its repository has them; `more` are files of its folder by their stems."""
+    files = {
+        "LICENSE": "Apache License\n",
+        "README.md": "how to use it\n",
+        "tests/regression/9599100.yaml": "no\n",
+        f"plugins/{name}-config.conf": (
+            f"# Plugin version: {release}\n"
+            f"SecAction \"id:9599010,phase:1,pass,nolog,setvar:'tx.{name}-plugin_enabled=1'\"\n"
+        ),
+        f"plugins/{name}-before.conf": (
+            f'SecRule REQUEST_FILENAME "@pmFromFile {name}.data" '
+            '"id:9599100,phase:1,pass,nolog,ctl:ruleRemoveById=913110"\n'
+        ),
+        f"plugins/{name}-after.conf": ('SecRule TX:after "@eq 1" "id:9599200,phase:2,pass,log,msg:\'after\'"\n'),
+        f"plugins/{name}.data": "/editor\n",
+    }
+    return files | {f"plugins/{stem}": text for stem, text in more.items()}
 
 
 def tar_of(files: dict[str, str], top: str = "coreruleset-4.1.0/") -> bytes:
@@ -52,6 +76,24 @@ def write(folder: Path, files: dict[str, str]) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     return folder
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder, and the URL that it is served at."""
+    (tmp_path / "site").mkdir()
+    handler = functools.partial(Quiet, directory=str(tmp_path / "site"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield tmp_path / "site", f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.crs import archive
-from adapters.crs.archive import ArchiveError, unpack
-from tests.adapters.crs.conftest import crs_files, tar_of, zip_of
+from adapters.crs.archive import ArchiveError, unpack, unpack_plugin
+from tests.adapters.crs.conftest import crs_files, plugin_files, tar_of, zip_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,3 +160,29 @@ def test_a_damaged_archive_is_read_or_refused(
 
     assert count <= 6
     assert sorted(p.name for p in folder.iterdir()) == ["archive", "out"]
+
+
+@pytest.mark.parametrize("make", [tar_of, zip_of])
+def test_a_plugin(tmp_path: Path, make: Callable[..., bytes]) -> None:
+    (tmp_path / "archive").write_bytes(make(plugin_files(), "shop-rule-exclusions-plugin-main/"))
+    (tmp_path / "out").mkdir()
+    ends = ("-after.conf", "-before.conf", "-config.conf", ".data")
+
+    assert unpack_plugin(tmp_path / "archive", tmp_path / "out") == [f"shop-rule-exclusions{end}" for end in ends]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["LICENSE", "plugins"]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (crs_files(), "it is a CRS, which `spoa-waf crs install --from` takes"),
+        ({"README.md": "x"}, "it is no plug-in of the CRS"),
+        ({"plugins/x.data": "x"}, "it is no plug-in of the CRS"),
+    ],
+)
+def test_what_is_no_plugin(tmp_path: Path, files: dict[str, str], message: str) -> None:
+    (tmp_path / "archive").write_bytes(tar_of(files))
+    (tmp_path / "out").mkdir()
+
+    with pytest.raises(ArchiveError, match=message):
+        unpack_plugin(tmp_path / "archive", tmp_path / "out")

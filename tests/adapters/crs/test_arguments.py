@@ -9,7 +9,19 @@ from adapters.crs.store import check_name
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["nonsense"], ["install", "4.1.0", "--from", "x"], ["pin"], ["remove"], ["diff", "4.1.0"], ["lis"]],
+    [
+        [],
+        ["nonsense"],
+        ["install", "4.1.0", "--from", "x"],
+        ["pin"],
+        ["remove"],
+        ["diff", "4.1.0"],
+        ["lis"],
+        ["plugin"],
+        ["plugin", "install"],
+        ["plugin", "install", "x", "--from", "y"],
+        ["plugin", "remove"],
+    ],
 )
 def test_wrong_command_lines(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as error:
@@ -23,7 +35,9 @@ def test_help_names_the_actions(capsys: pytest.CaptureFixture[str]) -> None:
         main(["crs", "--help"])
     assert error.value.code == 0
     out = capsys.readouterr().out
-    assert [name for name in ("install", "list", "pin", "remove", "diff") if f"\n    {name} " not in out] == []
+    assert [
+        name for name in ("install", "list", "pin", "remove", "diff", "plugin") if f"\n    {name} " not in out
+    ] == []
 
 
 def test_the_default_is_a_version() -> None:
