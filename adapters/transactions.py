@@ -15,7 +15,7 @@ import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +75,18 @@ class _Waiting(Generic[T]):
     transaction: T
 
 
+class Register(Protocol):
+    """Where other processes look up which of them knows an id (workers/directory.py)."""
+
+    def add(self, key: str) -> None:
+        """This process knows the id."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """There is nothing more to be asked about the id."""
+        ...
+
+
 class TransactionStore(Generic[T]):
     """Transactions by id, oldest first.
 
@@ -85,6 +97,9 @@ class TransactionStore(Generic[T]):
         limit_bytes: how many bytes may wait (`transaction_active_bytes`); the newest transaction always may.
         remembered: how many ids of which the end is remembered.
         skipped: how many skipped ids are remembered.
+
+    Attributes:
+        register: is told of the ids that are put or remembered here, and of those that are taken; None: nobody is.
     """
 
     def __init__(
@@ -102,6 +117,7 @@ class TransactionStore(Generic[T]):
         self.limit, self.limit_bytes, self.ttl = limit, limit_bytes, ttl
         self._clock, self._remembered = clock, remembered
         self.counters = StoreCounters()
+        self.register: Register | None = None
         self._waiting: OrderedDict[str, _Waiting[T]] = OrderedDict()
         self._gone: dict[str, Gone] = {}
         self._gone_order: deque[str] = deque()
@@ -133,6 +149,8 @@ class TransactionStore(Generic[T]):
                 self._remember(oldest, Gone.EVICTED)
             self._waiting[key] = _Waiting(self._clock() + self.ttl, size, transaction)
             counters.bytes += size
+            if self.register is not None:
+                self.register.add(key)
             return dropped
 
     def take(self, key: str) -> tuple[T | None, Gone]:
@@ -149,12 +167,16 @@ class TransactionStore(Generic[T]):
                 return None, gone
             self.counters.taken += 1
             self._remember(key, Gone.ANSWERED)
+            if self.register is not None:
+                self.register.remove(key)
             return self._pop(key), Gone.ANSWERED
 
     def remember(self, key: str, gone: Gone) -> None:
         """Note the end of a transaction that was never put here."""
         with self._lock:
             self._remember(key, gone)
+            if self.register is not None:
+                self.register.add(key)
 
     def knows(self, key: str) -> bool:
         """Whether a transaction of this id waits here, or has been here lately."""

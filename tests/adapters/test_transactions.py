@@ -128,3 +128,25 @@ def test_nothing_is_lost_and_the_limit_holds(limit: int, steps: list[tuple[str, 
     out += [each for each, _ in store.drain()]
 
     assert sorted(out) == list(range(serial))
+
+
+class Told:
+    def __init__(self) -> None:
+        self.what: list[tuple[str, str]] = []
+
+    def add(self, key: str) -> None:
+        self.what.append(("add", key))
+
+    def remove(self, key: str) -> None:
+        self.what.append(("remove", key))
+
+
+def test_a_register_is_told_what_is_known_here():
+    store: TransactionStore[str] = TransactionStore(10, 1, lambda: 0.0)
+    store.register = told = Told()
+    store.put("a", "A")
+    store.remember("b", Gone.INTERRUPTED)
+    store.take("a")
+    store.take("c")
+
+    assert told.what == [("add", "a"), ("add", "b"), ("remove", "a")]
