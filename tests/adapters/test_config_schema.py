@@ -19,6 +19,11 @@ VALIDATOR = jsonschema_rs.validator_for(schema())
 FRAMES = {
     "list": "bind: :1\n{}\n",
     "application": "bind: :1\napplications:\n  - name: a\n    {}\n",
+    "listener": "listen:\n  - bind: unix:/run/x\n    {}\n",
+    "tls": "listen:\n  - bind: :1\n    tls:\n      certificate: x.pem\n      {}\n",
+    "shared": "bind: :1\nshared:\n  url: redis://h\n  {}\n",
+    "rotation": "bind: :1\nlog_rotation:\n  {}\n",
+    "skip": "bind: :1\napplications:\n  - name: a\n    skip:\n      {}\n",
     "map": "bind: :1\napplications: {{a: {{directives: x}}}}\n{}\n",
     "old_application": "bind: :1\napplications:\n  a:\n    {}\n",
     "flat": "spoa: {{bind: ':1'}}\n{}\n",
@@ -33,6 +38,15 @@ GOOD = [
     "bind: unix@/run/x mode 660 user a\nlog_level: warning\napplications: []\n",
     "bind: systemd:web\nplugins: off\n",
     "bind: tcp://localhost:9000\napplications: [{name: 5, directives: x, transaction_ttl_ms: '1_000'}]\n",
+    "listen: [':1', 'unix@/run/x mode 660', systemd:web]\nworkers: auto\nautoreload: yes\ndrain_timeout_ms: 0\n",
+    "listen:\n- {bind: unix:/run/x, mode: 0660, owner: a, group: 5}\n- {bind: ':2', tls: {certificate: c, key: k}}\n",
+    "listen: [{bind: ':1', tls: {certificate: c, client_ca: d}}]\nmetrics: 127.0.0.1:9100\ncache_folder: /x\n",
+    "bind: :1\nworkers: 8\nshared: {url: 'rediss://h:1/2', timeout_ms: 5, prefix: 'a:'}\nlog_rotation: {keep: 3}\n",
+    "bind: :1\nmetrics: tcp://h:2\nlog_rotation: {size_mb: 1, days: 0, compress: no}\nserve_while_compiling: off\n",
+    "bind: :1\napplications: [{name: a, hosts: [a.b, '*.a.b'], skip: {paths: /x/*, content_types: [image/*]}}]\n",
+    "bind: :1\napplications: [{name: a, trusted_proxies: 10.0.0.0/8, client_address_header: X, block_page: p}]\n",
+    "bind: :1\napplications: [{name: a, budget_ms: 2.5, budget_action: deny, transaction_active_bytes: 1048576}]\n",
+    "bind: :1\napplications: [{name: a, detect_only: true, skip: }]\n",
     "applications: {a: {include: /x, rules: [y], log_level: loud, transaction_ttl: 60, other: 1}}\n",
     "applications: {a: }\n",
     "applications: {}\nlog_level: [whatever]\n",
@@ -61,6 +75,34 @@ BAD = [
     "bind: :1\napplications: [{name: a, transaction_ttl_ms: soon}]\n",
     "bind: :1\napplications: [{name: a, transaction_active_limit: 0}]\n",
     "bind: :1\napplications: [{name: a, include: [x]}]\n",
+    "bind: :1\nlisten: [':2']\n",
+    "listen: :1\n",
+    "listen: []\n",
+    "listen:\n",
+    "listen: [5]\n",
+    "listen: [null]\n",
+    "listen: [[':1']]\n",
+    "listen: [{mode: 660}]\n",
+    "listen: [{bind: unix:/x, mode: rw}]\n",
+    "listen: [{bind: ':1', colour: red}]\n",
+    "listen: [{bind: ':1', tls: }]\n",
+    "listen: [{bind: ':1', tls: {}}]\n",
+    "listen: [{bind: ':1', tls: {key: k}}]\n",
+    "listen: [{bind: ':1', tls: yes}]\n",
+    "bind: :1\nworkers: 0\n",
+    "bind: :1\nworkers: many\n",
+    "bind: :1\nmetrics: 9100\n",
+    "bind: :1\nmetrics: unix:/x\n",
+    "bind: :1\nshared: {timeout_ms: 5}\n",
+    "bind: :1\nshared: redis://h\n",
+    "bind: :1\nlog_rotation: yes\n",
+    "bind: :1\nlog_rotation: {size: 5}\n",
+    "bind: :1\napplications: [{name: a, budget_ms: -1}]\n",
+    "bind: :1\napplications: [{name: a, budget_ms: soon}]\n",
+    "bind: :1\napplications: [{name: a, budget_ms: 5, budget_action: drop}]\n",
+    "bind: :1\napplications: [{name: a, hosts: {a: b}}]\n",
+    "bind: :1\napplications: [{name: a, skip: [x]}]\n",
+    "bind: :1\napplications: [{name: a, skip: {path: x}}]\n",
     "bind: :1\napplications: {a: 5}\n",
     "bind: :1\napplications: {'': {}}\n",
     "bind: :1\napplications: {a: {transaction_ttl: -1}}\n",
@@ -111,8 +153,23 @@ KEYS = [
     (table, key)
     for table, keys in TABLES.items()
     for key in keys
-    if key.holds.rstrip("[]{}") not in TABLES and key.name not in ("bind", "default_application", "name")
+    if key.holds.removeprefix("bind|").rstrip("[]{}") not in TABLES
+    and key.name not in ("bind", "default_application", "name", "certificate", "url")
 ]
+VALUES = {
+    "boolean": "true",
+    "format": "json",
+    "number": "5",
+    "workers": "auto",
+    "mode": "0660",
+    "metrics": "h:2",
+    "hosts": "a.example",
+    "trusted_proxies": "10.0.0.1",
+    "client_address_header": "X-Real-IP\n    trusted_proxies: 10.0.0.1",
+    "budget action": "deny\n    budget_ms: 5",
+    "paths": "/static/*",
+    "content_types": "image/*",
+}
 
 
 def _with(table: str, key: str, value: str) -> str:
@@ -121,7 +178,7 @@ def _with(table: str, key: str, value: str) -> str:
 
 @pytest.mark.parametrize(("table", "key"), KEYS, ids=[f"{table}.{key.name}" for table, key in KEYS])
 def test_each_key_of_the_table_is_read(table: str, key: Key):
-    value = {"integer": str(key.highest), "boolean": "true", "format": "json"}.get(key.holds, "info")
+    value = str(key.highest) if key.holds == "integer" else VALUES.get(key.name) or VALUES.get(key.holds, "info")
     text = _with(table, key.name, value)
     config = parse_config(text)
 
@@ -129,7 +186,7 @@ def test_each_key_of_the_table_is_read(table: str, key: Key):
     assert _is_valid(text)
 
 
-INTEGERS = [(table, key) for table, key in KEYS if key.holds == "integer"]
+INTEGERS = [(table, key) for table, key in KEYS if key.holds in ("integer", "number")]
 
 
 @pytest.mark.parametrize(("table", "key"), INTEGERS, ids=[f"{table}.{key.name}" for table, key in INTEGERS])
