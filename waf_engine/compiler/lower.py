@@ -78,6 +78,7 @@ def compile_plan(
         diagnostics=tuple(diagnostics),
         files=loaded.files,
         exclusions=tuple(state.exclusions),
+        overrides=tuple(state.overrides),
     )
 
 

@@ -232,6 +232,8 @@ class Plan:
         diagnostics: warnings that the load gave.
         files: the files that were read.
         exclusions: those that `ctl` can make at run time, in the order of the files.
+        overrides: how directives changed rules before them: their ids, and ``disabled``, ``targets_changed`` or
+            ``action_changed``.
     """
 
     settings: Settings
@@ -240,6 +242,7 @@ class Plan:
     diagnostics: tuple[Diagnostic, ...] = ()
     files: tuple[str, ...] = ()
     exclusions: tuple[Exclusion, ...] = ()
+    overrides: tuple[tuple[int, str], ...] = ()
 
     @cached_property
     def phases(self) -> tuple[tuple[CompiledRule, ...], ...]:

@@ -66,6 +66,7 @@ class State:
         self.defaults: dict[int, tuple[ActionRef, ...]] = {}
         self.datasets: dict[str, tuple[bytes, ...]] = {}
         self.diagnostics: list[Diagnostic] = []
+        self.overrides: list[tuple[int, str]] = []  # see Plan.overrides
         self.exclusions: list[Exclusion] = []  # that `ctl` can make, in order: a snapshot names them by their place
         self.at_end: dict[str, Callable[[], None]] = {}  # checks that need all directives, the last of each name
         self.variables: Mapping[str, Variable] = {

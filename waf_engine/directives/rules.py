@@ -95,6 +95,7 @@ def sec_rule_update_action_by_id(state: State, node: Directive) -> None:
         for draft in chosen:
             before = draft.disruptive
             apply_actions(state, draft, refs)
+            state.overrides.append((draft.id, "action_changed"))
             if draft.disruptive == "block":
                 draft.disruptive = _default_disruption(state, draft.phase) or before
 
@@ -152,6 +153,7 @@ def _remove(state: State, argument: Argument, selects: Selects) -> None:
     state.drafts = [draft for draft in state.drafts if id(draft) not in gone]
     for draft in removed:
         state.ids.pop(draft.id, None)
+        state.overrides.append((draft.id, "disabled"))
 
 
 def _update_targets(state: State, argument: Argument, targets: Argument, chosen: list[RuleDraft]) -> None:
@@ -160,3 +162,4 @@ def _update_targets(state: State, argument: Argument, targets: Argument, chosen:
     _warn_if_none(state, argument, chosen)
     for draft in chosen:
         draft.variables += refs
+        state.overrides.append((draft.id, "targets_changed"))

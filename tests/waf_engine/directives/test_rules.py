@@ -181,3 +181,16 @@ def test_transformations_that_are_added_are_warned_of():
 )
 def test_what_is_refused(directive: str, code: str, column: int):
     assert faults(RULES + directive) == [(code, LINES, column)]
+
+
+def test_the_plan_tells_which_rules_were_changed_and_how():
+    plan = load(
+        RULES + 'SecRuleRemoveById 11\nSecRuleUpdateTargetByTag sqli "!ARGS:x"\nSecRuleUpdateActionById 10-19 "pass"\n'
+    ).plan
+
+    assert plan.overrides == (
+        (11, "disabled"),
+        (10, "targets_changed"),
+        (20, "targets_changed"),
+        (10, "action_changed"),
+    )
