@@ -14,6 +14,7 @@ import logging
 import secrets
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
+from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from adapters.http_objects import (
@@ -26,6 +27,7 @@ from adapters.http_objects import (
     request_target,
 )
 from adapters.logs import Occasional, event, log_match
+from adapters.metrics.observer import Observer
 from adapters.transactions import Gone, TransactionStore
 from adapters.troubles import Reason, TroubleError, trouble_actions
 from spop_proto import Scope, SetVar
@@ -112,6 +114,7 @@ class WafHandler:
         logger: for what belongs to no application.
         new_id: makes the id of a request that has none.
         occasional: holds back repeated log lines.
+        observer: is told what happens, for metrics.
     """
 
     def __init__(
@@ -122,28 +125,34 @@ class WafHandler:
         *,
         new_id: Callable[[], str] | None = None,
         occasional: Occasional | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.applications = applications
         self.default_application = default_application
         self._logger = logger
         self._new_id = new_id or random_id
         self._occasional = occasional or Occasional()
+        self.observer = observer or Observer()
 
     def __call__(self, notify: Notify) -> list[Action]:
         """The actions that answer a NOTIFY. Never raises: what went wrong is answered as `error` and `reason`."""
         actions: list[Action] = []
         for message in notify.messages:
+            begin = perf_counter()
             try:
                 actions += self._answer(message)
             except TroubleError as trouble:
                 self._report(trouble, message.name, notify.stream_id)
                 actions += trouble_actions(trouble.reason)
+                self.observer.trouble(trouble.reason)
             except Exception:
                 self._logger.exception(
                     "a message could not be evaluated",
                     extra={"fields": {"message": message.name, "stream": notify.stream_id}},
                 )
                 actions += trouble_actions(Reason.INTERNAL_ERROR)
+                self.observer.trouble(Reason.INTERNAL_ERROR)
+            self.observer.message(perf_counter() - begin)
         return actions
 
     def expire(self) -> int:
@@ -194,14 +203,17 @@ class WafHandler:
             body=as_bytes(arguments.get("body")),
         )
         key = _exchange_id(arguments) or self._new_id()
-        exchange = Exchange(key, application, application.waf.transaction(key))
+        transaction = application.waf.transaction(key, timer=self.observer.timer(application.name))
+        exchange = Exchange(key, application, transaction)
         try:
             interruption = _feed_request(exchange.transaction, request, arguments)
             answer = self._verdict(exchange, interruption, arguments)
         except BaseException:
             application.store.remember(key, Gone.FAILED)
+            self.observer.failed(application.name)
             self._finish(exchange)
             raise
+        self.observer.request(application.name, transaction, interruption, blocks=not arguments.get("detect-only"))
         if interruption is not None:
             application.store.remember(key, Gone.INTERRUPTED)
             self._finish(exchange)
@@ -228,6 +240,7 @@ class WafHandler:
         )
         exchange, gone = application.store.take(key)
         if exchange is None:
+            self.observer.missed(application.name, gone)
             if gone is Gone.INTERRUPTED:
                 # HAProxy was told to block this request and passed it on all the same, so it does not act on the
                 # verdict; the variables of that answer are still set, and there is nothing to add to them.
@@ -236,7 +249,14 @@ class WafHandler:
             raise TroubleError(Reason.TRANSACTION_NOT_FOUND, f"id {key}: {gone}")
         try:
             interruption = _feed_response(exchange.transaction, response)
-            return self._verdict(exchange, interruption, arguments)
+            answer = self._verdict(exchange, interruption, arguments)
+        except BaseException:
+            self.observer.failed(application.name, response=True)
+            raise
+        else:
+            blocks = not arguments.get("detect-only")
+            self.observer.response(application.name, exchange.transaction, interruption, blocks=blocks)
+            return answer
         finally:
             self._finish(exchange)
 
@@ -285,14 +305,17 @@ class WafHandler:
 
     def _log_matches(self, exchange: Exchange) -> None:
         matched = exchange.transaction.matched_rules
-        for rule in matched[exchange.logged :]:
-            if rule.log:
-                log_match(exchange.application.logger, rule)
-        exchange.logged = len(matched)
+        if fresh := matched[exchange.logged :]:
+            for rule in fresh:
+                if rule.log:
+                    log_match(exchange.application.logger, rule)
+            self.observer.matched(exchange.application.name, exchange.transaction, fresh)
+            exchange.logged = len(matched)
 
     def _finish_dropped(self, dropped: Iterable[tuple[Exchange, Gone]]) -> None:
         for exchange, gone in dropped:
             event(exchange.application.logger, logging.DEBUG, "no response was checked", id=exchange.key, because=gone)
+            self.observer.dropped(exchange.application.name, gone)
             self._finish(exchange)
             if gone in (Gone.EVICTED, Gone.REPLACED):
                 text = {

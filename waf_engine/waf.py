@@ -194,15 +194,21 @@ class WAF:
         plan = compile_plan(loaded, registries, root=root, settings=settings, embedded=embedded)
         return cls(plan, registries, **options)
 
-    def transaction(self, id: str | None = None) -> Transaction:  # noqa: A002  the name that the manuals use
+    def transaction(
+        self,
+        id: str | None = None,  # noqa: A002  the name that the manuals use
+        *,
+        timer: Callable[[Executor], Executor] | None = None,
+    ) -> Transaction:
         """Begin a transaction.
 
         Args:
             id: its id, as it is to appear in logs; None for a random one.
+            timer: puts another executor in the place of the given one, to measure what it does.
         """
         return Transaction(
             self.plan,
-            self._executor,
+            self._executor if timer is None else timer(self._executor),
             transaction_id=id,
             clock=self._clock,
             body_processors=self._registries.body_processors,

@@ -416,7 +416,7 @@ class Broken:
     def __init__(self, method: str) -> None:
         self.method = method
 
-    def transaction(self, identity: str) -> Transaction:
+    def transaction(self, identity: str, **_: object) -> Transaction:
         transaction = _waf().transaction(identity)
 
         def fail(*_: object) -> None:
