@@ -40,7 +40,7 @@ def read_listeners(top: Section) -> tuple[Listener, ...]:
     node = top.raw("listen")
     if "listen" not in top:
         return (read_listener(top),)
-    if "bind" in top:
+    if top.raw("bind") is not None:
         message = "bind and listen are both set: which of them is meant?"
         top.faults.add(top.place("listen"), "contradiction", message, "move the address of bind into listen")
     if not isinstance(node, yaml.SequenceNode) or not node.value:
@@ -79,14 +79,14 @@ def _read_item(item: yaml.Node, empty: Section) -> Listener | None:
         faults.add(item, "wrong-type", f"{empty.name} must be an address, or a map with `bind`", hint)
         return None
     section = Section(item, faults, empty.name)
-    text = section.text("bind")
-    if not text:
-        faults.add(section.place("bind"), "no-bind", f"{section.name} has no bind", "bind: HOST:PORT")
-    bind = _bind(section, "bind", text) if text else DEFAULT_BIND
-    where = faults.span(section.place("bind"))
-    listener = Listener(_owned(section, bind, wanted=bool(text)), _tls(section), where)
+    errors, node, text = faults.errors, section.raw("bind"), section.text("bind")
+    if node is None:
+        faults.add(item, "no-bind", f"{section.name} has no bind", "bind: HOST:PORT")
+    bind = _bind(section, "bind", text) if isinstance(node, yaml.ScalarNode) else DEFAULT_BIND
+    usable = faults.errors == errors
+    bind, tls = _owned(section, bind, usable=usable), _tls(section)
     section.finish(strict=True)
-    return listener if text else None
+    return Listener(bind, tls, faults.span(section.place("bind"))) if usable else None
 
 
 def _bind(section: Section, key: str, text: str) -> Bind:
@@ -97,11 +97,11 @@ def _bind(section: Section, key: str, text: str) -> Bind:
         return DEFAULT_BIND
 
 
-def _owned(section: Section, bind: Bind, *, wanted: bool) -> Bind:
+def _owned(section: Section, bind: Bind, *, usable: bool) -> Bind:
     """The address with `mode`, `owner` and `group` of the file of a Unix socket."""
     texts = {key: section.text(key) for key in _OWNER_KEYS}
     given = [key for key in _OWNER_KEYS if section.raw(key) is not None]
-    if not given or not wanted:
+    if not given or not usable:
         return bind
     if not isinstance(bind, UnixBind) or bind.path.startswith("@"):
         message = f"{bind} has no file, so {given[0]} means nothing there"

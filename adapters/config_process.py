@@ -74,7 +74,7 @@ def read_process(top: Section, listeners: Sequence[Listener]) -> dict[str, Any]:
 
 def _workers(top: Section) -> int:
     """0 for ``auto``."""
-    if top.text("workers") == "auto":
+    if getattr(top.raw("workers"), "value", None) == "auto":
         return 0
     return top.integer("workers", DEFAULT_WORKERS, lowest=1, highest=MAX_WORKERS, unit="processes, or auto")
 
