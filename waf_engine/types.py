@@ -148,6 +148,8 @@ class BodyContext:
         truncated: True when the body was cut (ProcessPartial): its end is not malformed, but missing.
         cut_before: True when that happened before the body came to the engine, or may have. For JSON it makes a
             difference: at the engine's own limit Coraza's profiles want an error.
+        tick: to be called between items (parts, tokens) by what is not done in one go; it may raise, which is to pass
+            through. None where nobody counts the time.
     """
 
     content_type: bytes = b""
@@ -156,6 +158,7 @@ class BodyContext:
     json_keys: str = "coraza"
     truncated: bool = False
     cut_before: bool = False
+    tick: Callable[[], None] | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from waf_engine.actions import actions
@@ -18,6 +18,7 @@ from waf_engine.directives import directives
 from waf_engine.loaders import EMBEDDED, load_files, load_text
 from waf_engine.operators import operators
 from waf_engine.persistence import MemoryStore
+from waf_engine.runtime.budget import BoundedTransaction, bounded
 from waf_engine.runtime.databases import DatabaseCache, default_folder
 from waf_engine.runtime.lanes import Memory
 from waf_engine.runtime.reference import run_phase
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from waf_engine.compiler.plan import Plan
     from waf_engine.loaders import Loaded
     from waf_engine.persistence import CollectionStore
+    from waf_engine.runtime.budget import Budget, Exceeded
+    from waf_engine.runtime.databases import Progress
     from waf_engine.runtime.transaction import Executor, OnMatch
 
 EXECUTORS = ("plan", "reference")
@@ -54,6 +57,7 @@ class WAF:
     Attributes:
         plan: the compiled rule set.
         log: its audit log and debug log.
+        budgets_exceeded: how many transactions took more processor time than their budget.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class WAF:
         store: CollectionStore | None = None,
         audit_writer: AuditWriter | None = None,
         report: Callable[[str], None] | None = None,
+        progress: Progress | None = None,
     ) -> None:
         if executor not in EXECUTORS:
             raise ValueError(f"executor is one of {', '.join(EXECUTORS)}, got {executor!r}")
@@ -83,20 +88,24 @@ class WAF:
         self._store = MemoryStore(clock=clock) if store is None else store
         formats, writers = registries.audit_formats, registries.audit_writers
         self.log = TransactionLog(plan.settings, formats, writers, audit_writer, report)
+        self.budgets_exceeded = 0
+        self._counting = threading.Lock()
+        self._bounded: tuple[Executor, Executor] | None = None
         self._planning: threading.Thread | None = None
         if executor == "plan":
             folder = default_folder() if cache_folder is None else cache_folder
             memory = Memory(scan_memory) if scan_memory else None
+            cache = DatabaseCache(folder, progress=progress)
             if not background:
-                self._make_plan(folder, memory)
+                self._make_plan(cache, memory)
                 return
             # Until its databases are there the plain interpreter runs the rules.
-            self._planning = threading.Thread(target=self._make_plan, args=(folder, memory), name="plan", daemon=True)
+            self._planning = threading.Thread(target=self._make_plan, args=(cache, memory), name="plan", daemon=True)
             self._planning.start()
             self._planning.join(BACKGROUND_SECONDS)
 
-    def _make_plan(self, folder: Path, memory: Memory | None) -> None:
-        self._executor = plan_executor(self.plan, self._blank, DatabaseCache(folder), memory)
+    def _make_plan(self, cache: DatabaseCache, memory: Memory | None) -> None:
+        self._executor = plan_executor(self.plan, self._blank, cache, memory)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the planned executor is at work; at once where it is not made in the background.
@@ -150,7 +159,9 @@ class WAF:
                 `CollectionStore` for persistent collections; else each WAF has one of its own in memory),
                 ``registries``, ``audit_writer`` (an `AuditWriter` in the place of the one that SecAuditLog and
                 SecAuditLogType name), ``report`` (called from a log's thread, at most once a minute, with a text about
-                entries that could not be written; else they go to the logger ``waf_engine.audit``).
+                entries that could not be written; else they go to the logger ``waf_engine.audit``), ``progress``
+                (called from any thread, while databases are compiled, with how many are done, of how many, and a
+                word on the last one).
 
         Raises:
             SecLangError: the rules have errors; it carries all of them, with their positions.
@@ -198,17 +209,23 @@ class WAF:
         self,
         id: str | None = None,  # noqa: A002  the name that the manuals use
         *,
+        budget: Budget | None = None,
         timer: Callable[[Executor], Executor] | None = None,
     ) -> Transaction:
         """Begin a transaction.
 
         Args:
             id: its id, as it is to appear in logs; None for a random one.
+            budget: the processor time that it may take; None for any. See `Transaction.exceeded`.
             timer: puts another executor in the place of the given one, to measure what it does.
         """
-        return Transaction(
+        executor = self._executor if budget is None else self._bounded_executor()
+        if timer is not None:
+            executor = timer(executor)
+        make = Transaction if budget is None else partial(BoundedTransaction, budget, self._count_exceeded)
+        return make(
             self.plan,
-            self._executor if timer is None else timer(self._executor),
+            executor,
             transaction_id=id,
             clock=self._clock,
             body_processors=self._registries.body_processors,
@@ -216,6 +233,17 @@ class WAF:
             on_match=self._on_match,
             log=self.log,
         )
+
+    def _bounded_executor(self) -> Executor:
+        """The executor at work, in the form for transactions with a budget."""
+        made = self._bounded
+        if made is None or made[0] is not self._executor:  # the first of them, or the databases are there now
+            made = self._bounded = (self._executor, bounded(self._executor))
+        return made[1]
+
+    def _count_exceeded(self, _exceeded: Exceeded) -> None:
+        with self._counting:
+            self.budgets_exceeded += 1
 
     @cached_property
     def snapshots(self) -> Snapshots:

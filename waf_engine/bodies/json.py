@@ -43,7 +43,7 @@ def process_json(body: bytes, context: BodyContext) -> BodyResult:
         return BodyResult(args=entries, tx=tx)
     reader = JSONReader(style, depth=limits.depth, leaves=limits.leaves, cut=context.cut_before)
     data, other_encoding = _to_utf8(body)
-    reader.read(data)
+    reader.read(data, context.tick)
     error = f"the body is in {other_encoding}" if other_encoding else reader.error
     return BodyResult(args=reader.entries, tx=tx, error=error)
 

@@ -12,6 +12,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from waf_engine.types import Entry
 
 
@@ -103,14 +105,21 @@ class JSONReader:
         self._expected = _VALUE
         self._may_end = False  # whether the innermost container may end here
 
-    def read(self, data: bytes) -> None:
-        """Read all of a body."""
+    def read(self, data: bytes, tick: Callable[[], None] | None = None) -> None:
+        """Read all of a body.
+
+        Args:
+            data: the body.
+            tick: called for each token; see `BodyContext`.
+        """
         # Without the blanks at its end, where no token follows them and the search would start anew at each.
         tokens = _TOKEN.finditer(data.rstrip(b" \t\r\n"))
         for match in islice(tokens, self._leaves * _TOKENS_PER_LEAF):
             if len(self.entries) >= self._leaves:
                 self._fail(f"more than {self._leaves} values")
                 return
+            if tick is not None:
+                tick()
             content, closed, mark, word = match.groups()
             if mark is not None:
                 self._mark(mark)

@@ -244,6 +244,8 @@ def _flag_unmatched(body: bytes, boundary: bytes, matched: int, last_boundary: i
 def _read_part(part: bytes, reader: _Reader, *, doubtful: bool, cut: bool = False) -> None:
     """Read one part, from after its boundary line to the line break before the next one."""
     limits = reader.context.limits
+    if reader.context.tick is not None:
+        reader.context.tick()
     headers = read_part_headers(part, limits.part_headers, cut=cut)
     reader.add_headers(headers)
     doubtful = doubtful or headers.doubtful

@@ -85,4 +85,5 @@ def _context(tx: Transaction, content_type: bytes, *, over_limit: bool, cut_befo
         json_keys=settings.json_keys,
         truncated=over_limit or cut_before,
         cut_before=cut_before,
+        tick=tx.tick,
     )
