@@ -40,12 +40,15 @@ class RuleSet:
     warnings: tuple[Diagnostic, ...]
 
 
-def load_all(path: str | Path, *, background: bool = False) -> tuple[Config, dict[str, RuleSet]]:
+def load_all(
+    path: str | Path, *, background: bool = False, executor: str = "plan"
+) -> tuple[Config, dict[str, RuleSet]]:
     """Read a configuration and compile its rules.
 
     Args:
         path: the configuration file.
         background: see `load_rule_sets`.
+        executor: see `load_rule_sets`.
 
     Raises:
         ConfigError: either has faults; those of both are in it, as far as the configuration could be understood.
@@ -60,15 +63,16 @@ def load_all(path: str | Path, *, background: bool = False) -> tuple[Config, dic
         except ConfigError as more:
             raise ConfigError((*error.diagnostics, *more.diagnostics)) from error
         raise
-    return config, load_rule_sets(config, background=background)
+    return config, load_rule_sets(config, background=background, executor=executor)
 
 
-def load_rule_sets(config: Config, *, background: bool = False) -> dict[str, RuleSet]:
+def load_rule_sets(config: Config, *, background: bool = False, executor: str = "plan") -> dict[str, RuleSet]:
     """Compile the rules of all applications; equal rules are compiled once and shared.
 
     Args:
         config: the configuration.
         background: whether rules may run plainly, but at once, while their databases are being compiled.
+        executor: ``reference`` has them run plainly for good, see `WAF`.
 
     Returns:
         The rule sets by the names of their applications.
@@ -92,7 +96,8 @@ def load_rule_sets(config: Config, *, background: bool = False) -> dict[str, Rul
             if key not in compiled:
                 settings = {"rbl_resolver": block_lists()}
                 options: dict[str, Any] = {"registries": registries, "background": background, "settings": settings}
-                options["embedded"] = embedded
+                options |= {"embedded": embedded, "executor": executor}
+                options["cache_folder"] = Path(config.cache_folder) if config.cache_folder else None
                 compiled[key] = (
                     WAF.from_files(names, **options)
                     if names

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from waf_engine.seclang.parser import parse_source
 from waf_engine.source import MAX_SOURCE_BYTES, SourceFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 MAX_DEPTH = 100
 """Files that may be open inside each other, as in Coraza."""
@@ -68,6 +69,36 @@ class Loaded:
     diagnostics: tuple[Diagnostic, ...]
     files: tuple[str, ...]
     lines: Mapping[str, Sequence[str]] = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What was looked at on the disk, so that somebody can see when it changes.
+
+    Attributes:
+        files: the files that were read, rules and data.
+        globs: the patterns that names of files were taken from, with their folder: a further file may come to fit.
+    """
+
+    files: set[str] = field(default_factory=set)
+    globs: set[str] = field(default_factory=set)
+
+
+_noting: ContextVar[Sources | None] = ContextVar("sources", default=None)
+
+
+@contextlib.contextmanager
+def note_sources() -> Iterator[Sources]:
+    """Note every rule and data file that this thread reads here while the context lasts; contexts may be nested."""
+    sources, outer = Sources(), _noting.get()
+    token = _noting.set(sources)
+    try:
+        yield sources
+    finally:
+        _noting.reset(token)
+        if outer is not None:
+            outer.files.update(sources.files)
+            outer.globs.update(sources.globs)
 
 
 def load_files(
@@ -206,6 +237,8 @@ class _Files:
         Raises:
             ArgumentError: it cannot be read or is too large.
         """
+        if (sources := _noting.get()) is not None:
+            sources.files.add(str(found.path))
         try:
             with found.path.open("rb") as stream:
                 content = stream.read(MAX_SOURCE_BYTES + 1)
@@ -270,6 +303,8 @@ def _is_file(path: Path) -> bool:
 
 def _glob(pattern: str, folder: Path) -> list[Path]:
     """What matches, sorted by name; the folder's own name is no pattern."""
+    if (sources := _noting.get()) is not None:
+        sources.globs.add(str(Path(glob.escape(str(folder))) / pattern))
     return [folder / name for name in sorted(glob.glob(pattern, root_dir=folder))]  # noqa: PTH207  has no root_dir
 
 

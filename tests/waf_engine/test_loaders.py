@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 from typing import TYPE_CHECKING
 
 import pytest
 
-from waf_engine import loaders
+from waf_engine import WAF, SecLangError, loaders
 from waf_engine.diagnostics import ArgumentError, Severity, Span
-from waf_engine.loaders import EMBEDDED, Loaded, load_files, load_text, read_data_file
+from waf_engine.loaders import EMBEDDED, Loaded, load_files, load_text, note_sources, read_data_file
 from waf_engine.seclang.ast import SecMarker
 
 if TYPE_CHECKING:
@@ -414,3 +415,20 @@ def test_coraza_s_samples_of_includes(corpora: Path):
         "glob/rules2.conf",
     ]
     assert len(loaded.nodes) == 9
+
+
+def test_what_was_looked_at_is_noted(tmp_path: Path):
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "a.conf").write_text('SecRule ARGS "@pmFromFile words.txt" "id:1,phase:1,pass"')
+    (tmp_path / "rules" / "words.txt").write_text("attack")
+    with note_sources() as outer:
+        with note_sources() as sources:
+            WAF.from_directives("Include rules/*.conf", root=tmp_path, executor="reference")
+        before = set(outer.files)
+        with pytest.raises(SecLangError):
+            WAF.from_files(["@recommended.conf", "faulty.conf"], root=tmp_path, executor="reference")
+    WAF.from_directives("Include rules/a.conf", root=tmp_path, executor="reference")
+
+    assert sources.files == before == {str(tmp_path / "rules" / name) for name in ("a.conf", "words.txt")}
+    assert sources.globs == {glob.escape(str(tmp_path)) + "/rules/*.conf"}
+    assert outer.files == before | {str(EMBEDDED["@recommended.conf"])}, "also of rules that cannot be used"
