@@ -51,6 +51,10 @@ class Gone(StrEnum):
     """Its request could not be evaluated."""
     STOPPED = "stopped"
     """The agent is stopping."""
+    UNREACHABLE = "unreachable"
+    """Agents share transactions, and the server that has them does not answer."""
+    UNREADABLE = "unreadable"
+    """The agent that had the request has other rules, or what it left is damaged."""
     UNKNOWN = "unknown"
     """This agent has not seen a request with this id lately."""
 
@@ -175,6 +179,12 @@ class TransactionStore(Generic[T]):
         """Note the end of a transaction that was never put here."""
         with self._lock:
             self._remember(key, gone)
+            if self.register is not None:
+                self.register.add(key)
+
+    def expect(self, key: str) -> None:
+        """A transaction of this id will be put here soon: what other processes get about it is for this one."""
+        with self._lock:
             if self.register is not None:
                 self.register.add(key)
 
