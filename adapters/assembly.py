@@ -14,16 +14,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adapters.applications import make_application
 from adapters.config import Config, ConfigError, LogConfig
 from adapters.logs import event
 from adapters.transactions import TransactionStore
-from adapters.waf_handler import Application, WafHandler
+from adapters.waf_handler import WafHandler
 from waf_engine.diagnostics import Diagnostic, Severity
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterable, Mapping
 
+    from adapters.applications import Application
     from adapters.logs import Logs
     from adapters.rule_sets import RuleSet
     from waf_engine import WAF
@@ -44,7 +46,7 @@ def make_handler(
         share: how many processes share the bounds of each application.
 
     Raises:
-        ConfigError: a log file cannot be opened.
+        ConfigError: a log file cannot be opened, or a block page cannot be used.
     """
     applications = {}
     for each in config.applications:
@@ -52,14 +54,8 @@ def make_handler(
         store = previous[each.name].store if each.name in previous else None
         if store is None:
             store = TransactionStore(limit, each.ttl, time.monotonic)
-        store.limit, store.ttl = limit, each.ttl
-        applications[each.name] = Application(
-            name=each.name,
-            waf=rule_sets[each.name].waf,
-            response_check=each.response_check,
-            store=store,
-            logger=open_log(logs, each.log),
-        )
+        store.limit, store.limit_bytes, store.ttl = limit, -(-each.active_bytes // share), each.ttl
+        applications[each.name] = make_application(each, rule_sets[each.name].waf, store, open_log(logs, each.log))
     return WafHandler(applications, config.default_application, open_log(logs, config.log))
 
 

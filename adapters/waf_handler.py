@@ -1,108 +1,54 @@
 """From a NOTIFY to the variables of its answer: the one place that knows both SPOP and the rule engine.
 
-Here: which application a message is for, what its arguments mean, the order in which the engine is fed, what is
-answered. A handler is a plain function: no I/O but the log, no clock of its own, and it answers whatever happens.
-Not here: sockets, configuration files, rules.
+Here: the way of a message through the parts, and that it is answered whatever happens. Not here: what arguments mean
+(arguments.py), which application a message is for (applications.py), who the client is (client_address.py), what is not
+inspected (skipping.py), how the engine is fed (evaluation.py), what the variables are (verdicts.py), what is evaluated
+after its answer (background.py), where transactions wait (transactions.py); sockets, configuration files, rules.
+
+A handler is a plain function: no I/O but the log, and only the clock that it is given.
 
 Source: compatibility.md 3.2 (messages and their arguments) and 3.3 (variables); docs/variables.md is for users.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import secrets
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
-from time import perf_counter
-from typing import TYPE_CHECKING, TypeAlias, cast
+import time
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
-from adapters.http_objects import (
-    BadHeadersError,
-    HttpRequest,
-    HttpResponse,
-    as_bytes,
-    parse_headers_binary,
-    parse_headers_text,
-    request_target,
-)
-from adapters.logs import Occasional, event, log_match
+from adapters.applications import Application, ApplicationChoice
+from adapters.arguments import address, exchange_id, headers_of, number, read_arguments, size_of
+from adapters.cut_bodies import CutBodies
+from adapters.evaluation import FIXED_BYTES, PER_BYTE, Endpoints, Exchange, feed_request, feed_response
+from adapters.http_objects import HttpRequest, HttpResponse, as_bytes, request_target
+from adapters.logs import Occasional, event
 from adapters.metrics.observer import Observer
-from adapters.transactions import Gone, TransactionStore
-from adapters.troubles import Reason, TroubleError, trouble_actions
+from adapters.transactions import Gone
+from adapters.troubles import Reason, TroubleError, reason_of, trouble_actions
+from adapters.verdicts import CLEAN, DETECT, SKIPPED, modsecurity_code, verdict
 from spop_proto import Scope, SetVar
+from waf_engine.settings import EngineMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from adapters.http_objects import ArgumentValue, Headers
+    from adapters.arguments import Arguments
+    from adapters.background import Background
+    from adapters.http_objects import Headers
     from spop_proto import Message, Notify, UnsetVar
-    from waf_engine import WAF, Interruption, Transaction
+    from waf_engine import Interruption
 
     Action: TypeAlias = SetVar | UnsetVar
-    Arguments: TypeAlias = dict[str, ArgumentValue]
 
-ALIASES = {
-    "hdrs": "headers",
-    "req.hdrs": "headers",
-    "res.hdrs": "headers",
-    "hdrs_bin": "headers_bin",
-    "req.hdrs_bin": "headers_bin",
-    "res.hdrs_bin": "headers_bin",
-    "unique-id": "id",
-    "unique_id": "id",
-    "req.ver": "version",
-    "res.ver": "version",
-    "req.body": "body",
-    "res.body": "body",
-    "src": "src-ip",
-    "src_port": "src-port",
-    "dst": "dst-ip",
-    "dst_port": "dst-port",
-}
-"""Other names of arguments that are in use: ModSecurity's agent, older examples of coraza-spoa."""
+__all__ = ["Application", "WafHandler", "random_id"]
 
-MODSECURITY_ORDER = ("id", "method", "path", "query", "version", "headers_bin", "body_size", "body")
-"""The arguments of `check-request` of spoa-modsecurity, which have no names."""
+DRAIN_SECONDS = 5.0
+"""How long the evaluations that wait may take when the agent stops."""
 
-MAX_ID = 256
-"""Bytes of an id that are kept as they came. An id may hold what a client sent (`unique-id-format`), and 100,000
-transactions wait for their response under theirs; a longer one is shortened by a hash."""
-
-RULES_HIT_RANGES = ((910_000, 959_999), (190_000, 199_999))
-"""Ids that `rules_hit` and `rule_ids` count: CRS's detection rules and, as CRS's README reserves them, local ones."""
-
-DEFAULT_STATUS = {"deny": 403, "redirect": 302, "drop": 0}
-REDIRECT_STATUSES = (301, 302, 303, 307)
-
-
-@dataclass(slots=True)
-class Exchange:
-    """One HTTP exchange in the engine, and how many of its matched rules are in the log already."""
-
-    key: str
-    application: Application
-    transaction: Transaction
-    logged: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Application:
-    """What one application consists of while the agent runs.
-
-    Attributes:
-        name: what `app` says.
-        waf: its rules.
-        response_check: whether a transaction waits for its response.
-        store: where it waits.
-        logger: where its matched rules are written.
-    """
-
-    name: str
-    waf: WAF
-    response_check: bool
-    store: TransactionStore[Exchange]
-    logger: logging.Logger
+_A_REQUEST = ("method", "path", "headers", "headers_bin")
+"""A message without any of these cannot be a request."""
 
 
 class WafHandler:
@@ -110,11 +56,14 @@ class WafHandler:
 
     Args:
         applications: by name.
-        default_application: the one for messages without `app`, or with one that does not exist; may be None.
+        default_application: the one for messages that no name and no host says anything of; may be None.
         logger: for what belongs to no application.
         new_id: makes the id of a request that has none.
         occasional: holds back repeated log lines.
-        observer: is told what happens, for metrics.
+        background: takes what is evaluated after its answer, and somebody runs it (`Background.serve`); None: nobody
+            does, so that it is evaluated before.
+        observer: is told what happens.
+        clock: the time in seconds, for `time_us`.
     """
 
     def __init__(
@@ -125,34 +74,35 @@ class WafHandler:
         *,
         new_id: Callable[[], str] | None = None,
         occasional: Occasional | None = None,
+        background: Background | None = None,
         observer: Observer | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.applications = applications
         self.default_application = default_application
+        self.background = background
+        self.observer = observer or Observer()
+        self._choice = ApplicationChoice(applications, default_application)
         self._logger = logger
         self._new_id = new_id or random_id
         self._occasional = occasional or Occasional()
-        self.observer = observer or Observer()
+        self._clock = clock
+        self._cut_bodies = CutBodies()
 
     def __call__(self, notify: Notify) -> list[Action]:
         """The actions that answer a NOTIFY. Never raises: what went wrong is answered as `error` and `reason`."""
         actions: list[Action] = []
         for message in notify.messages:
-            begin = perf_counter()
+            begun = self._clock()
             try:
-                actions += self._answer(message)
-            except TroubleError as trouble:
-                self._report(trouble, message.name, notify.stream_id)
-                actions += trouble_actions(trouble.reason)
-                self.observer.trouble(trouble.reason)
-            except Exception:
-                self._logger.exception(
-                    "a message could not be evaluated",
-                    extra={"fields": {"message": message.name, "stream": notify.stream_id}},
-                )
-                actions += trouble_actions(Reason.INTERNAL_ERROR)
-                self.observer.trouble(Reason.INTERNAL_ERROR)
-            self.observer.message(perf_counter() - begin)
+                answer = self._answer(message)
+            except Exception as error:  # noqa: BLE001  whatever it is, HAProxy waits for an answer
+                answer = [*trouble_actions(self._report(error, message.name, notify.stream_id))]
+            seconds = self._clock() - begun
+            if answer:
+                answer.append(SetVar(Scope.TRANSACTION, "time_us", int(seconds * 1_000_000)))
+            self.observer.message(seconds)
+            actions += answer
         return actions
 
     def expire(self) -> int:
@@ -166,11 +116,15 @@ class WafHandler:
         return len(dropped)
 
     def stop(self, names: Collection[str] | None = None) -> None:
-        """Finish all transactions that wait for a response; the last call.
+        """Evaluate what waits for it, and finish all transactions that wait for a response; the last call.
 
         Args:
             names: only those of these applications; None for all.
         """
+        if names is None and self.background is not None:
+            left = self.background.drain(DRAIN_SECONDS, self._clock)
+            if left:
+                event(self._logger, logging.WARNING, "stopping: not evaluated any more (detection only)", messages=left)
         for application in self.applications.values():
             if names is None or application.name in names:
                 self._finish_dropped(application.store.drain())
@@ -178,20 +132,43 @@ class WafHandler:
     def _answer(self, message: Message) -> list[Action]:
         kind = message.name
         if kind in ("coraza-req", "check-request"):
-            answer = self._check_request(_arguments(message))
-            return answer + _modsecurity_code(answer) if kind == "check-request" else answer
+            answer = self._request(read_arguments(message), message.name)
+            return answer + modsecurity_code(answer) if kind == "check-request" else answer
         if kind == "coraza-res":
-            return self._check_response(_arguments(message))
+            return self._response(read_arguments(message), message.name)
         # An agent section may serve several agents: a message that is not for us is no fault.
         event(self._logger, logging.DEBUG, "message ignored", message=kind)
         return []
 
-    def _check_request(self, arguments: Arguments) -> list[Action]:
-        application = self._application(arguments)
-        if not arguments.keys() & {"method", "path", "headers", "headers_bin"}:
+    # -- requests ----------------------------------------------------------------------------------
+
+    def _request(self, arguments: Arguments, message: str) -> list[Action]:
+        """Answer a request: skip it, judge it, or judge it later."""
+        headers = headers_of(arguments)
+        application = self._choice.for_request(_application_name(arguments), headers)
+        if not any(name in arguments for name in _A_REQUEST):
             raise TroubleError(
                 Reason.BAD_MESSAGE, f"no request in the arguments {sorted(arguments)}: path, headers, ..."
             )
+        key = exchange_id(arguments) or self._new_id()
+        path = as_bytes(arguments.get("path")) or b"/"
+        if application.skip is not None and application.skip.covers_path(path, headers):
+            return self._skip(application, key)
+        if application.detect_only or arguments.get("detect-only"):
+            work = partial(self._judge_request, application, key, arguments, headers, blocks=False)
+            return self._later(application, key, size_of(arguments), work, message)
+        return self._judge_request(application, key, arguments, headers, blocks=True)
+
+    def _skip(self, application: Application, key: str) -> list[Action]:
+        self.observer.skipped(application.name, "path")
+        if application.response_check:
+            application.store.remember(key, Gone.SKIPPED)
+        return [CLEAN, SetVar(Scope.TRANSACTION, "id", key), application.app, SKIPPED]
+
+    def _judge_request(
+        self, application: Application, key: str, arguments: Arguments, headers: Headers, *, blocks: bool
+    ) -> list[Action]:
+        """Phases 1 and 2; then the transaction waits for its response, or has ended."""
         request = HttpRequest(
             method=as_bytes(arguments.get("method")),
             target=request_target(
@@ -199,100 +176,173 @@ class WafHandler:
                 None if arguments.get("query") is None else as_bytes(arguments["query"]),
             ),
             version=as_bytes(arguments.get("version")) or b"1.1",
-            headers=_headers(arguments),
+            headers=headers,
             body=as_bytes(arguments.get("body")),
         )
-        key = _exchange_id(arguments) or self._new_id()
-        transaction = application.waf.transaction(key, timer=self.observer.timer(application.name))
-        exchange = Exchange(key, application, transaction)
+        exchange = self._begin(application, key, request, size_of(arguments), blocks=blocks)
         try:
-            interruption = _feed_request(exchange.transaction, request, arguments)
-            answer = self._verdict(exchange, interruption, arguments)
+            interruption = feed_request(
+                exchange,
+                request,
+                _endpoints(application, arguments, headers),
+                body_sent="body" in arguments,
+                body_spared=self._is_body_spared(application, request),
+            )
+            answer = self._verdict(exchange, interruption, arguments, is_response=False, blocks=blocks)
         except BaseException:
             application.store.remember(key, Gone.FAILED)
             self.observer.failed(application.name)
             self._finish(exchange)
             raise
-        self.observer.request(application.name, transaction, interruption, blocks=not arguments.get("detect-only"))
         if interruption is not None:
             application.store.remember(key, Gone.INTERRUPTED)
             self._finish(exchange)
         elif application.response_check:
             self._log_matches(exchange)
-            self._finish_dropped(application.store.put(key, exchange))
+            self._finish_dropped(application.store.put(key, exchange, exchange.size))
         else:
             self._finish(exchange)
         return answer
 
-    def _check_response(self, arguments: Arguments) -> list[Action]:
-        application = self._application(arguments)
+    def _begin(self, application: Application, key: str, request: HttpRequest, size: int, *, blocks: bool) -> Exchange:
+        transaction = (
+            application.waf.transaction(key)
+            if application.budget is None
+            else application.waf.transaction(key, budget=application.budget)
+        )
+        if not blocks and transaction.engine is EngineMode.ON:
+            transaction.engine = EngineMode.DETECTION_ONLY
+        path = request.target.partition(b"?")[0]
+        return Exchange(key, application, transaction, path, FIXED_BYTES + PER_BYTE * size)
+
+    def _is_body_spared(self, application: Application, request: HttpRequest) -> bool:
+        if application.skip is None or not request.body or not application.skip.covers_type(request.headers):
+            return False
+        self.observer.skipped(application.name, "content-type")
+        return True
+
+    # -- responses ---------------------------------------------------------------------------------
+
+    def _response(self, arguments: Arguments, message: str) -> list[Action]:
+        """Answer a response: skip it, judge it, or judge it later."""
+        key = exchange_id(arguments)
+        application = self._choice.for_response(_application_name(arguments), key)
         if not application.response_check:
             self._say("responses are not checked: response_check is off", logging.DEBUG, application.name)
             return []
-        key = _exchange_id(arguments)
         if not key:
             raise TroubleError(Reason.MISSING_ID, "the response came without id")
         response = HttpResponse(
-            status=_number(arguments.get("status")),
+            status=number(arguments.get("status")),
             version=as_bytes(arguments.get("version")) or b"1.1",
-            headers=_headers(arguments),
+            headers=headers_of(arguments),
             body=as_bytes(arguments.get("body")),
         )
+        if application.detect_only or arguments.get("detect-only"):
+            work = partial(self._judge_response, application, key, response, arguments, blocks=False)
+            return self._later(application, key, size_of(arguments), work, message)
+        if self.background is not None:
+            self.background.finish(key)  # the request, if it was for detection only and waits still
+        return self._judge_response(application, key, response, arguments, blocks=True)
+
+    def _judge_response(
+        self, application: Application, key: str, response: HttpResponse, arguments: Arguments, *, blocks: bool
+    ) -> list[Action]:
+        """Phases 3, 4 and 5 of a transaction that waited for its response."""
         exchange, gone = application.store.take(key)
         if exchange is None:
-            self.observer.missed(application.name, gone)
-            if gone is Gone.INTERRUPTED:
-                # HAProxy was told to block this request and passed it on all the same, so it does not act on the
-                # verdict; the variables of that answer are still set, and there is nothing to add to them.
-                self._say("a request was interrupted but HAProxy passed it on", logging.WARNING, application.name)
-                return []
-            raise TroubleError(Reason.TRANSACTION_NOT_FOUND, f"id {key}: {gone}")
+            return self._without_transaction(application, key, gone)
+        if application.skip is not None and application.skip.covers_type(response.headers):
+            self.observer.skipped(application.name, "content-type")
+            self._finish(exchange)
+            return [CLEAN, SetVar(Scope.TRANSACTION, "id", key), application.app, SKIPPED]
+        transaction = exchange.transaction
+        if not blocks and transaction.engine is EngineMode.ON:
+            transaction.engine = EngineMode.DETECTION_ONLY
         try:
-            interruption = _feed_response(exchange.transaction, response)
-            answer = self._verdict(exchange, interruption, arguments)
+            interruption = feed_response(exchange, response, body_sent="body" in arguments)
+            return self._verdict(exchange, interruption, arguments, is_response=True, blocks=blocks)
         except BaseException:
             self.observer.failed(application.name, response=True)
             raise
-        else:
-            blocks = not arguments.get("detect-only")
-            self.observer.response(application.name, exchange.transaction, interruption, blocks=blocks)
-            return answer
         finally:
             self._finish(exchange)
 
-    def _application(self, arguments: Arguments) -> Application:
-        named = arguments.get("app")
-        name = as_bytes(named).decode("utf-8", "surrogateescape")
-        application = self.applications.get(name) or self.applications.get(self.default_application or "")
-        if application is None and named is None and len(self.applications) == 1:
-            return next(iter(self.applications.values()))
-        if application is None:
-            raise TroubleError(Reason.UNKNOWN_APPLICATION, f"app {name!r}; there are {sorted(self.applications)}")
-        return application
+    def _without_transaction(self, application: Application, key: str, gone: Gone) -> list[Action]:
+        if gone is Gone.SKIPPED:
+            return [SKIPPED]
+        self.observer.missed(application.name, gone)
+        if gone is Gone.INTERRUPTED:
+            # HAProxy was told to block this request and passed it on all the same, so it does not act on the
+            # verdict; the variables of that answer are still set, and there is nothing to add to them.
+            self._say("a request was interrupted but HAProxy passed it on", logging.WARNING, application.name)
+            return []
+        raise TroubleError(Reason.TRANSACTION_NOT_FOUND, f"id {key}: {gone}")
 
-    def _verdict(self, exchange: Exchange, interruption: Interruption | None, arguments: Arguments) -> list[Action]:
-        """The variables of compatibility.md 3.3."""
-        transaction, txn = exchange.transaction, Scope.TRANSACTION
-        hits = [rule.rule_id for rule in transaction.matched_rules if rule.message and _counted(rule.rule_id)]
-        actions: list[Action] = []
-        if not arguments.get("detect-only"):
-            actions.append(SetVar(txn, "fail", int(interruption is not None)))
-            if interruption is not None:
-                actions += [
-                    SetVar(txn, "action", interruption.action),
-                    SetVar(txn, "data", interruption.data),
-                    SetVar(txn, "status", _status(interruption)),
-                    SetVar(txn, "ruleid", interruption.rule_id),
-                ]
-        score = transaction.variable("TX", b"blocking_inbound_anomaly_score")
-        actions += [
-            SetVar(txn, "id", exchange.key),
-            SetVar(txn, "rules_hit", len(hits)),
-            SetVar(txn, "anomaly_score", _number(score)),
-        ]
-        if arguments.get("exportRuleIDs"):
-            actions.append(SetVar(txn, "rule_ids", ",".join(map(str, hits))))
-        return actions
+    # -- after the answer --------------------------------------------------------------------------
+
+    def _later(
+        self, application: Application, key: str, size: int, work: Callable[[], object], message: str
+    ) -> list[Action]:
+        """The answer to what is for detection only; the rules are run when it has been sent."""
+        answer: list[Action] = [SetVar(Scope.TRANSACTION, "id", key), application.app, DETECT]
+        if application.detect_only:  # never blocks: so there is a verdict
+            answer.insert(0, CLEAN)
+        guarded = partial(self._guarded, work, message)
+        if self.background is None:
+            guarded()
+        elif self.background.add(key, size, guarded):
+            if application.response_check:
+                application.store.expect(key)
+        else:
+            self.observer.trouble(Reason.QUEUE_FULL)
+            text = "detection only: too much waits to be evaluated, and this was not"
+            self._say(text, logging.WARNING, application.name)
+            # No `error`: a request that nobody wants to block must not be denied for it.
+            answer.append(SetVar(Scope.TRANSACTION, "reason", Reason.QUEUE_FULL.word))
+        return answer
+
+    def _guarded(self, work: Callable[[], object], message: str) -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001  its answer was sent, so there is only the log to tell
+            self._report(error, message, 0)
+
+    # -- what both have in common ------------------------------------------------------------------
+
+    def _verdict(
+        self,
+        exchange: Exchange,
+        interruption: Interruption | None,
+        arguments: Arguments,
+        *,
+        is_response: bool,
+        blocks: bool,
+    ) -> list[Action]:
+        """The variables, after the observer and the log were told; raises when there is no verdict after all."""
+        transaction, application, observer = exchange.transaction, exchange.application, self.observer
+        cut = exchange.cut
+        if cut is not None:
+            observer.truncated(application.name, response=is_response)
+            direction = "response" if is_response else "request"
+            self._cut_bodies.tell(
+                application.logger,
+                application.name,
+                exchange.path,
+                direction,
+                received=cut.received,
+                announced=cut.announced,
+            )
+        exceeded = transaction.exceeded
+        if exceeded is not None and not exchange.over_budget:
+            exchange.over_budget = True
+            observer.over_budget(application.name, exceeded.budget.action)
+            self._say("a transaction took too much processor time", logging.WARNING, application.name, str(exceeded))
+            if exceeded.budget.action == "error" and blocks:
+                raise TroubleError(Reason.BUDGET_EXCEEDED, f"id {exchange.key}: {exceeded}")
+        tell = observer.response if is_response else observer.request
+        tell(application.name, transaction, interruption, blocks=blocks)
+        return verdict(exchange, interruption, is_response=is_response, export_ids=bool(arguments.get("exportRuleIDs")))
 
     def _finish(self, exchange: Exchange) -> None:
         """Run phase 5, log what is not logged yet, and let go of the transaction."""
@@ -304,45 +354,51 @@ class WafHandler:
             self._logger.exception("a transaction could not be finished", extra={"fields": {"id": exchange.key}})
 
     def _log_matches(self, exchange: Exchange) -> None:
-        matched = exchange.transaction.matched_rules
-        if fresh := matched[exchange.logged :]:
-            for rule in fresh:
-                if rule.log:
-                    log_match(exchange.application.logger, rule)
-            self.observer.matched(exchange.application.name, exchange.transaction, fresh)
-            exchange.logged = len(matched)
+        if new := exchange.log_matches():
+            self.observer.matched(exchange.application.name, exchange.transaction, new)
 
     def _finish_dropped(self, dropped: Iterable[tuple[Exchange, Gone]]) -> None:
         for exchange, gone in dropped:
-            event(exchange.application.logger, logging.DEBUG, "no response was checked", id=exchange.key, because=gone)
-            self.observer.dropped(exchange.application.name, gone)
+            application = exchange.application
+            event(application.logger, logging.DEBUG, "no response was checked", id=exchange.key, because=gone)
+            self.observer.dropped(application.name, gone)
             self._finish(exchange)
-            if gone in (Gone.EVICTED, Gone.REPLACED):
-                text = {
-                    Gone.EVICTED: "transaction_active_limit reached: the oldest transaction was dropped",
-                    Gone.REPLACED: "two requests had the same id: the older transaction was dropped",
-                }[gone]
-                self._say(text, logging.WARNING, exchange.application.name)
+            if text := _DROPPED.get(gone):
+                self._say(text, logging.WARNING, application.name)
 
-    def _report(self, trouble: TroubleError, message: str, stream_id: int) -> None:
-        held = self._occasional.due(f"{trouble.reason}{message}")
+    def _report(self, error: Exception, message: str, stream_id: int) -> Reason:
+        """Log why there is no verdict, the expected now and then, the unexpected each time."""
+        if not isinstance(error, TroubleError):
+            fields = {"message": message, "stream": stream_id}
+            self._logger.error("a message could not be evaluated", exc_info=error, extra={"fields": fields})
+            reason = reason_of(error)
+            self.observer.trouble(reason)
+            return reason
+        self.observer.trouble(error.reason)
+        held = self._occasional.due(f"{error.reason}{message}")
         if held is not None:
-            more = {"repeated": held} if held else {}
             event(
                 self._logger,
                 logging.ERROR,
-                f"no verdict: {trouble.reason.word}",
-                detail=trouble.detail,
+                f"no verdict: {error.reason.word}",
+                detail=error.detail,
                 message_name=message,
                 stream=stream_id,
-                **more,
+                **({"repeated": held} if held else {}),
             )
+        return error.reason
 
-    def _say(self, text: str, level: int, application: str) -> None:
+    def _say(self, text: str, level: int, application: str, detail: str = "") -> None:
         held = self._occasional.due(text + application)
         if held is not None:
-            event(self._logger, level, text, app=application, **({"repeated": held} if held else {}))
+            more = ({"detail": detail} if detail else {}) | ({"repeated": held} if held else {})
+            event(self._logger, level, text, app=application, **more)
 
+
+_DROPPED = {
+    Gone.EVICTED: "transaction_active_limit (or _bytes) reached: the oldest transaction was dropped",
+    Gone.REPLACED: "two requests had the same id: the older transaction was dropped",
+}
 
 _LETTERS = bytes(65 + number % 26 for number in range(256))
 
@@ -352,92 +408,14 @@ def random_id() -> str:
     return secrets.token_bytes(16).translate(_LETTERS).decode("ascii")
 
 
-def _arguments(message: Message) -> Arguments:
-    """The arguments by their usual names; a NULL is kept, the last of a repeated name counts."""
-    args = cast("tuple[tuple[str, ArgumentValue], ...]", message.args)  # `Typed` is only ever sent
-    if args and not args[0][0]:
-        return dict(zip(MODSECURITY_ORDER, (value for _, value in args), strict=False))
-    return {ALIASES.get(name, name): value for name, value in args}
+def _application_name(arguments: Arguments) -> str | None:
+    named = arguments.get("app")
+    return None if named is None else as_bytes(named).decode("utf-8", "surrogateescape")
 
 
-def _headers(arguments: Arguments) -> Headers:
-    """The headers, in whichever form they came."""
-    binary = arguments.get("headers_bin")
-    text = as_bytes(arguments.get("headers")) if binary is None else b""
-    try:
-        if binary is not None:
-            return parse_headers_binary(as_bytes(binary))
-        if text.endswith(b"\0\0"):  # `headers=req.hdrs_bin`: text ends with an empty line, so this cannot be text
-            return parse_headers_binary(text)
-        return parse_headers_text(text)
-    except BadHeadersError as error:
-        raise TroubleError(Reason.BAD_MESSAGE, f"headers: {error}") from error
-
-
-def _exchange_id(arguments: Arguments) -> str:
-    value = as_bytes(arguments.get("id"))
-    if len(value) > MAX_ID:
-        value = value[: MAX_ID - 65] + b"#" + hashlib.sha256(value).hexdigest().encode()
-    return value.decode("utf-8", "surrogateescape")
-
-
-def _feed_request(transaction: Transaction, request: HttpRequest, arguments: Arguments) -> Interruption | None:
-    """Phases 1 and 2, in coraza-spoa's order: connection, URI, headers, body."""
-    transaction.process_connection(
-        _address(arguments.get("src-ip")),
-        _number(arguments.get("src-port")),
-        _address(arguments.get("dst-ip")),
-        _number(arguments.get("dst-port")),
-    )
-    transaction.process_uri(request.target, request.method, b"HTTP/" + request.version)
-    for name, value in request.headers:
-        transaction.add_request_header(name, value)
-    if interruption := transaction.process_request_headers():
-        return interruption
-    if request.body and (interruption := transaction.write_request_body(request.body)):
-        return interruption
-    return transaction.process_request_body()
-
-
-def _feed_response(transaction: Transaction, response: HttpResponse) -> Interruption | None:
-    """Phases 3 and 4."""
-    for name, value in response.headers:
-        transaction.add_response_header(name, value)
-    if interruption := transaction.process_response_headers(response.status, b"HTTP/" + response.version):
-        return interruption
-    if response.body and (interruption := transaction.write_response_body(response.body)):
-        return interruption
-    return transaction.process_response_body()
-
-
-def _address(value: ArgumentValue) -> str:
-    if isinstance(value, (IPv4Address, IPv6Address)):
-        return str(value)
-    return as_bytes(value).decode("utf-8", "surrogateescape")
-
-
-def _number(value: ArgumentValue) -> int:
-    """An integer argument; what is none counts as 0, as in coraza-spoa."""
-    if isinstance(value, int):
-        return int(value)
-    text = as_bytes(value)
-    return int(text) if text.removeprefix(b"-").isdigit() and len(text) < 20 else 0
-
-
-def _counted(rule_id: int) -> bool:
-    return any(low <= rule_id <= high for low, high in RULES_HIT_RANGES)
-
-
-def _status(interruption: Interruption) -> int:
-    default = DEFAULT_STATUS.get(interruption.action, 403)
-    if interruption.action == "redirect" and interruption.status not in REDIRECT_STATUSES:
-        return default
-    return interruption.status or default
-
-
-def _modsecurity_code(answer: list[Action]) -> list[Action]:
-    """`code`, on which configurations of spoa-modsecurity deny when it is above 0; unset for a clean request."""
-    values = {action.name: action.value for action in answer if isinstance(action, SetVar)}
-    if not values.get("fail"):
-        return []
-    return [SetVar(Scope.TRANSACTION, "code", values["status"] or DEFAULT_STATUS["deny"])]
+def _endpoints(application: Application, arguments: Arguments, headers: Headers) -> Endpoints:
+    """Who speaks with whom: the client as trusted proxies name it, else as HAProxy sees it."""
+    source = arguments.get("src-ip")
+    proxied = None if application.proxies is None else application.proxies.client(source, headers)
+    client, port = proxied or (address(source), number(arguments.get("src-port")))
+    return Endpoints(client, port, address(arguments.get("dst-ip")), number(arguments.get("dst-port")))

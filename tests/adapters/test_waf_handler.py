@@ -62,6 +62,7 @@ class Stand:
 
     def __init__(self, default: str | None = "a", *, names: str = "ab", waf: Any = None, limit: int = 10) -> None:
         self.clock, self.lines = Clock(), []
+        self.always: dict[str, Any] = {}
         logger = logging.Logger("test", 5)  # noqa: LOG001  of this test alone
         handler = logging.Handler()
         handler.emit = self._emit  # type: ignore[method-assign]  # the shortest list of lines
@@ -78,7 +79,7 @@ class Stand:
         self.lines.append((record.levelno, record.getMessage(), dict(getattr(record, "fields", {}))))
 
     def ask(self, name: str = "coraza-req", /, **arguments: Any) -> dict[str, Any]:
-        """The variables that answer one message; `_` in a name stands for `-`."""
+        """The variables that answer one message, less those that are `always` set; `_` in a name stands for `-`."""
         if name == "coraza-req" and not arguments.keys() & {"method", "path", "headers", "hdrs"}:
             arguments["path"] = "/"
         pairs = tuple((key.replace("_", "-"), value) for key, value in arguments.items())
@@ -87,7 +88,9 @@ class Stand:
     def send(self, *messages: Message) -> dict[str, Any]:
         actions = self.handler(Notify(1, 1, messages))
         assert all(isinstance(action, SetVar) and action.scope is Scope.TRANSACTION for action in actions)
-        return {action.name: action.value for action in actions}  # type: ignore[union-attr]  # all are SetVar
+        answer = {action.name: action.value for action in actions}  # type: ignore[union-attr]  # all are SetVar
+        self.always = {name: answer.pop(name) for name in ("app", "mode", "time_us") if name in answer}
+        return answer
 
     def matched(self) -> list[str]:
         """The ids of the matched rules in the log."""
@@ -302,7 +305,13 @@ def test_a_clean_response_carries_the_requests_score() -> None:
     stand = Stand()
     stand.ask(id="x", query="x=note")
 
-    assert stand.ask("coraza-res", id="x", status=200) == {"fail": 0, "id": "x", "rules_hit": 1, "anomaly_score": 5}
+    assert stand.ask("coraza-res", id="x", status=200) == {
+        "fail": 0,
+        "id": "x",
+        "rules_hit": 1,
+        "anomaly_score": 5,
+        "score_out": 0,
+    }
 
 
 def test_a_response_is_checked_once() -> None:
@@ -347,7 +356,7 @@ def test_evicted_and_expired_transactions_are_finished_and_named() -> None:
     stand.ask(id="x", query="x=late")
     stand.ask(id="y", query="x=late")
     assert stand.matched() == ["12"]
-    assert stand.said("transaction_active_limit reached")
+    assert stand.said("transaction_active_limit (or _bytes) reached")
     stand.clock.now += 60
 
     assert stand.handler.expire() == 1
@@ -394,9 +403,11 @@ def test_stop_finishes_everything() -> None:
 
 
 def test_detect_only_gives_no_verdict() -> None:
-    answer = Stand().ask(query="x=attack", detect_only=True)
+    stand = Stand()
+    answer = stand.ask(query="x=attack", detect_only=True)
 
-    assert answer == {"id": "NEW", "rules_hit": 1, "anomaly_score": 0}
+    assert (answer, stand.always["mode"]) == ({"id": "NEW"}, "detect")
+    assert stand.matched() == ["920100"]
 
 
 def test_modsecuritys_message_has_no_names() -> None:
@@ -427,7 +438,7 @@ class Broken:
 
 
 @pytest.mark.parametrize(
-    "method", ["process_connection", "process_request_headers", "process_request_body", "variable"]
+    "method", ["process_connection", "process_request_headers", "process_request_body"]
 )
 def test_an_engine_that_fails_is_an_error_at_once(method: str) -> None:
     stand = Stand(waf=Broken(method))
