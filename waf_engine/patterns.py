@@ -171,9 +171,13 @@ def _compile_backtracking(pattern: bytes, match_limit: int) -> Pattern:
 
 def _compile_pcre2(pattern: bytes, match_limit: int) -> tuple[str, Callable[[bytes], Spans | None]]:
     """PCRE2 with its just-in-time compiler; the limit is counted from each place where a match could begin."""
+    flags = _pcre2.DOTALL | _pcre2.MULTILINE
     try:
         limited = b"(*LIMIT_MATCH=%d)" % match_limit + _without_braces(pattern)
-        compiled = _pcre2.compile(limited, _pcre2.DOTALL | _pcre2.MULTILINE)
+        try:
+            compiled = _pcre2.compile(limited, flags)
+        except _pcre2.LibraryError:  # it gets no memory for machine code: systemd's MemoryDenyWriteExecute, SELinux
+            compiled = _pcre2.compile(limited, flags, jit=False)
     except (_pcre2.PatternError, _pcre2.LibraryError, ValueError) as error:
         raise _NoEngineError from error
     find, groups, stopped = compiled.search, range(compiled.groups + 1), _pcre2.LibraryError

@@ -1,4 +1,3 @@
-# ruff: noqa: INP001  a distribution of its own, which is this one module
 """An example of a plug-in: an operator, a transformation, a variable and an action.
 
 Everything that a plug-in needs of spoa-waf is in `waf_engine.plugins`. Values are bytes, and come from strangers: what

@@ -211,3 +211,24 @@ def test_all_patterns_of_crs_run_on_re2_in_linear_time(corpora: Path):
             each.search(value)
 
         assert time.process_time() - start < 1.0, seed  # 0.04 s where it was measured
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pcre2") is None, reason="pcre2 is absent")
+def test_without_memory_for_machine_code_patterns_are_interpreted(monkeypatch: pytest.MonkeyPatch):
+    """Under systemd's MemoryDenyWriteExecute or SELinux, where PCRE2's just-in-time compiler gets no memory."""
+    import pcre2  # noqa: PLC0415  it may be absent
+
+    compiled = pcre2.compile
+
+    def denied(*words: Any, jit: bool = True) -> Any:
+        if jit:
+            raise pcre2.LibraryError(-48, b"")
+        return compiled(*words, jit=False)
+
+    monkeypatch.setattr(patterns, "_BACKTRACKING", patterns._compile_pcre2)
+    monkeypatch.setattr(pcre2, "compile", denied)
+    pattern = compile_pattern(rb"(?<=a)(b+)c")
+
+    assert (pattern.engine, pattern.search(b"abbc")) == ("pcre2", [(1, 4), (1, 3)])
+    with pytest.raises(LimitReachedError):
+        patterns._compile_pcre2(rb"^(?=a)?(a+)+$", 1000)[1](b"a" * 40 + b"b")
