@@ -7,7 +7,7 @@ here: SPOP, which application it is, what is answered (verdicts.py).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from adapters.cut_bodies import Extent, extent, has_body
 from adapters.logs import log_match
@@ -73,8 +73,7 @@ class Exchange:
         return new
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoints:
+class Endpoints(NamedTuple):
     """Who speaks with whom: addresses as text, and ports."""
 
     client: str

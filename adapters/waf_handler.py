@@ -47,7 +47,7 @@ __all__ = ["Application", "WafHandler", "random_id"]
 DRAIN_SECONDS = 5.0
 """How long the evaluations that wait may take when the agent stops."""
 
-_A_REQUEST = ("method", "path", "headers", "headers_bin")
+_A_REQUEST = frozenset(("method", "path", "headers", "headers_bin"))
 """A message without any of these cannot be a request."""
 
 
@@ -146,7 +146,7 @@ class WafHandler:
         """Answer a request: skip it, judge it, or judge it later."""
         headers = headers_of(arguments)
         application = self._choice.for_request(_application_name(arguments), headers)
-        if not any(name in arguments for name in _A_REQUEST):
+        if _A_REQUEST.isdisjoint(arguments):
             raise TroubleError(
                 Reason.BAD_MESSAGE, f"no request in the arguments {sorted(arguments)}: path, headers, ..."
             )
