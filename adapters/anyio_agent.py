@@ -24,6 +24,7 @@ import anyio.to_thread
 from anyio.lowlevel import checkpoint
 
 from adapters.answering import Reporter, acknowledge, begin
+from adapters.metrics.observer import Observer
 from adapters.sockets import close_gently, peer_name, prepare, remove_socket_file
 from adapters.troubles import Reason, trouble_actions
 from spop_proto import AgentConnection, Capability, ConnectionFailed, HAProxyConnection, Notify
@@ -70,6 +71,7 @@ class AnyioAgent:
         max_connections: how many are served at a time.
         drain_seconds: how long connections may take to end after `stop`.
         capabilities: what connections offer.
+        observer: is told what happens on connections.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class AnyioAgent:
         max_connections: int = MAX_CONNECTIONS,
         drain_seconds: float = DRAIN_SECONDS,
         capabilities: Collection[Capability] = CAPABILITIES,
+        observer: Observer | None = None,
     ) -> None:
         self.handler, self.limits, self.reporter = handler, limits, Reporter(logger)
         self.is_async = inspect.iscoroutinefunction(handler)
@@ -89,6 +92,7 @@ class AnyioAgent:
         self._listeners, self._max_connections, self._drain_seconds = tuple(listeners), max_connections, drain_seconds
         self.capabilities = capabilities
         self.give: Give | None = None
+        self.observer = observer or Observer()
         self._connections: set[_Connection] = set()
         self._tasks: TaskGroup | None = None
         self._accepting: anyio.CancelScope | None = None
@@ -182,12 +186,14 @@ class AnyioAgent:
     async def _serve(self, sock: socket.socket, free: anyio.Semaphore | None, greeting: bytes = b"") -> None:
         connection = _Connection(sock, self, greeting)
         self._connections.add(connection)
+        self.observer.opened()
         if self._stop_by is not None:  # accepted just before the stop
             connection.stop(self._stop_by)
         try:
             await connection.serve()
         finally:
             self._connections.discard(connection)
+            self.observer.closed()
             if free is not None:
                 free.release()
 
@@ -275,7 +281,9 @@ class _Connection:
 
     def _receive(self) -> tuple[bytes, list[Event]]:
         data = self._sock.recv(MAX_READ)
-        return data, self._connection.receive_data(data) if data else self._connection.receive_eof()
+        events = self._connection.receive_data(data) if data else self._connection.receive_eof()
+        self._agent.observer.received(len(data), events)
+        return data, events
 
     def _hand_over(self, give: Give) -> bool:
         """Let another process go on with this connection, if nothing on it is begun; whether it was so."""
@@ -336,6 +344,7 @@ class _Connection:
 
     async def _write(self) -> None:
         while out := self._connection.data_to_send():
+            self._agent.observer.sent(out)
             try:
                 sent = self._sock.send(out)
             except BlockingIOError:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from adapters.applications import Application
     from adapters.logs import Logs
+    from adapters.metrics.observer import Observer
     from adapters.rule_sets import RuleSet
     from waf_engine import WAF
 
@@ -34,7 +35,13 @@ VERSION = version("spoa-waf")
 
 
 def make_handler(
-    config: Config, rule_sets: Mapping[str, RuleSet], logs: Logs, previous: Mapping[str, Application], *, share: int = 1
+    config: Config,
+    rule_sets: Mapping[str, RuleSet],
+    logs: Logs,
+    previous: Mapping[str, Application],
+    *,
+    share: int = 1,
+    observer: Observer | None = None,
 ) -> WafHandler:
     """A handler for a configuration.
 
@@ -44,6 +51,7 @@ def make_handler(
         logs: where its log files are opened.
         previous: the applications at work, whose waiting transactions are taken over by name.
         share: how many processes share the bounds of each application.
+        observer: is told what happens.
 
     Raises:
         ConfigError: a log file cannot be opened, or a block page cannot be used.
@@ -56,7 +64,7 @@ def make_handler(
             store = TransactionStore(limit, each.ttl, time.monotonic)
         store.limit, store.limit_bytes, store.ttl = limit, -(-each.active_bytes // share), each.ttl
         applications[each.name] = make_application(each, rule_sets[each.name].waf, store, open_log(logs, each.log))
-    return WafHandler(applications, config.default_application, open_log(logs, config.log))
+    return WafHandler(applications, config.default_application, open_log(logs, config.log), observer=observer)
 
 
 def open_log(logs: Logs, log: LogConfig) -> logging.Logger:

@@ -145,13 +145,16 @@ class LineFile:
     Args:
         path: the file; created when missing.
 
+    Attributes:
+        lost: lines that could not be written.
+
     Raises:
         OSError: the file cannot be opened.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.dropped = 0
+        self.dropped = self.lost = 0
         self._queue: queue.Queue[bytes | None] = queue.Queue(MAX_QUEUED)
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -180,6 +183,7 @@ class LineFile:
             self._queue.put_nowait(data)
         except queue.Full:
             self.dropped += 1
+            self.lost += 1
 
     def _run(self) -> None:
         while (data := self._queue.get()) is not None:
@@ -194,6 +198,7 @@ class LineFile:
                 data = data[os.write(self._fd, data) :]
         except OSError:  # a full disk, a reader that went away
             self.dropped += 1
+            self.lost += 1
 
     def reopen(self) -> None:
         """Open the file anew by its name, after a rotation.
@@ -240,6 +245,7 @@ class Logs:
 
     def __init__(self) -> None:
         self._files: dict[str, LineFile] = {}
+        self._lost = 0  # by files that are closed
 
     def logger(self, name: str, level: int, sinks: Iterable[Sink]) -> logging.Logger:
         """A logger for these sinks; loggers of the same path share one open file.
@@ -256,10 +262,17 @@ class Logs:
             logger.addHandler(_Handler(self._files[sink.path], sink))
         return logger
 
+    @property
+    def lost(self) -> int:
+        """Lines that could not be written, of all files since the start."""
+        return self._lost + sum(file.lost for file in self._files.values())
+
     def keep(self, paths: Iterable[str]) -> None:
         """Close the files that a new configuration does not name; loggers that still write there are ignored."""
         for path in self._files.keys() - set(paths):
-            self._files.pop(path).close()
+            file = self._files.pop(path)
+            file.close()
+            self._lost += file.lost
 
     def reopen(self) -> list[OSError]:
         """Reopen every file by its name; what failed is returned, and the old file stays in use."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
@@ -33,15 +34,21 @@ from adapters.assembly import (
 )
 from adapters.config import Config, ConfigError
 from adapters.logs import Logs, event
+from adapters.metrics.observer import Observer
+from adapters.metrics.sampling import Sampler
 from adapters.rule_sets import RuleSet, load_all
 from adapters.run_options import RunOptions
 from adapters.sockets import listen, start_listening
+from adapters.workers.status import State, Status
 
 if TYPE_CHECKING:
     import socket
     from pathlib import Path
 
     from anyio.abc import TaskStatus
+
+    from adapters.health import Monitor
+    from adapters.transactions import TransactionStore
 
 __all__ = ["VERSION", "Service", "check_log_folders"]
 
@@ -65,6 +72,8 @@ class Service:
         self.path, self.options = path, options or RunOptions()
         self.config, self.rule_sets = self._load()
         self.logs = Logs()
+        self.status = Status(1)
+        self._monitor: Monitor | None = None
         self._listeners: list[socket.socket] = []
 
     def open(self) -> None:
@@ -76,13 +85,14 @@ class Service:
         """
         self.logger = open_log(self.logs, self.config.log)
         try:
-            self.handler = make_handler(self.config, self.rule_sets, self.logs, {})
+            observer = self._open_monitor()
+            self.handler = make_handler(self.config, self.rule_sets, self.logs, {}, observer=observer)
             for bind in self.config.binds:
                 self._listeners += listen(bind, start=False)
         except BaseException:
             self.close()
             raise
-        self.agent = AnyioAgent(self._listeners, self.handler, self.logger)
+        self.agent = AnyioAgent(self._listeners, self.handler, self.logger, observer=observer)
         describe(self.logger, self.config, self.rule_sets)
 
     def run(self, backend: str = "asyncio") -> None:
@@ -100,11 +110,24 @@ class Service:
 
     def close(self) -> None:
         """Let go of sockets and logs; the audit logs are written out first."""
+        if self._monitor is not None:
+            self._monitor.close()
         for listener in self._listeners:
             listener.close()
         for waf in wafs_of(self.rule_sets):
             waf.close()
         self.logs.close()
+
+    def _open_monitor(self) -> Observer:
+        """Take the address for metrics; the observer that what happens is to be told."""
+        if self.config.metrics is None:
+            return Observer()
+        from adapters.health import Monitor  # noqa: PLC0415  who wants no metrics need not wait for prometheus_client
+
+        self._monitor = Monitor(self.config.metrics, self.status.report, self.logger)
+        self._monitor.open()
+        self._monitor.board.configure_rules(self.rule_sets)
+        return self._monitor.board.recorder
 
     def _load(self) -> tuple[Config, dict[str, RuleSet]]:
         """The configuration, what the command line says in it, and the rules."""
@@ -121,13 +144,30 @@ class Service:
             await tasks.start(self._obey_signals)
             tasks.start_soon(self._expire)
             tasks.start_soon(self._await_plans)
+            if self._monitor is not None:
+                self._monitor.start()
+                sampler = Sampler(self.handler.observer, self._stores, self.logs)
+                self._monitor.board.refresh.append(sampler.look)
+                tasks.start_soon(sampler.run)
             # Only now, for before there was nobody to obey a HUP, which ends a process that does not expect it.
             start_listening(self._listeners)
+            self._serving()
             event(self.logger, logging.INFO, "listening", address=" ".join(self.addresses))
             await self.agent.serve()
             tasks.cancel_scope.cancel()
         self.handler.stop()
         event(self.logger, logging.INFO, "stopped")
+
+    def _serving(self) -> None:
+        """Say so in the table that metrics and health checks read."""
+        (slot,) = self.status.slots
+        slot.begin(1)
+        slot.born(os.getpid())
+        slot.state = State.SERVING
+        self.status.put_to_work(1, reload=False)
+
+    def _stores(self) -> dict[str, TransactionStore[Any]]:
+        return {name: application.store for name, application in self.handler.applications.items()}
 
     async def _obey_signals(self, *, task_status: TaskStatus[None]) -> None:
         ends = (signal.SIGTERM, signal.SIGINT)
@@ -137,6 +177,7 @@ class Service:
                 name = signal.Signals(number).name
                 if number in ends:
                     event(self.logger, logging.INFO, "stopping", signal=name, connections=self.agent.connections)
+                    self.status.stop()
                     self.agent.stop()
                 elif number == signal.SIGUSR1:
                     self._reopen_logs()
@@ -169,15 +210,25 @@ class Service:
         try:
             config, rule_sets = await anyio.to_thread.run_sync(self._load)
             logger = open_log(self.logs, config.log)
-            handler = make_handler(config, rule_sets, self.logs, self.handler.applications)
+            observer = self.handler.observer
+            handler = make_handler(config, rule_sets, self.logs, self.handler.applications, observer=observer)
         except ConfigError as error:
             for fault in error.diagnostics:
                 log_diagnostic(self.logger, fault)
             event(self.logger, logging.ERROR, "not reloaded: the old configuration stays", file=str(self.path))
+            self.status.reload_failed()
+            if self._monitor is not None:
+                self._monitor.board.refused()
             self._keep_logs(self.config)  # the new one may have opened others before its fault was found
             return
         if config.binds != self.config.binds:
             event(logger, logging.WARNING, "bind has changed: that needs a restart")
+        if config.metrics != self.config.metrics:
+            event(logger, logging.WARNING, "metrics has changed: that needs a restart")
+        if self._monitor is not None:
+            self._monitor.board.configure_rules(rule_sets)
+            self._monitor.logger = logger
+        self.status.put_to_work(self.status.generation + 1, reload=True)
         gone = self.handler.applications.keys() - handler.applications.keys()
         self.config, self.rule_sets, self.logger = config, rule_sets, logger
         old, self.handler, self.agent.handler = self.handler, handler, handler

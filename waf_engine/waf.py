@@ -58,6 +58,7 @@ class WAF:
         plan: the compiled rule set.
         log: its audit log and debug log.
         budgets_exceeded: how many transactions took more processor time than their budget.
+        databases: makes its databases, and counts them; None for an executor without any.
     """
 
     def __init__(
@@ -91,11 +92,12 @@ class WAF:
         self.budgets_exceeded = 0
         self._counting = threading.Lock()
         self._bounded: tuple[Executor, Executor] | None = None
+        self.databases: DatabaseCache | None = None
         self._planning: threading.Thread | None = None
         if executor == "plan":
             folder = default_folder() if cache_folder is None else cache_folder
             memory = Memory(scan_memory) if scan_memory else None
-            cache = DatabaseCache(folder, progress=progress)
+            cache = self.databases = DatabaseCache(folder, progress=progress)
             if not background:
                 self._make_plan(cache, memory)
                 return

@@ -22,12 +22,13 @@ from prometheus_client.registry import Collector
 
 from adapters.metrics.recorder import Recorder
 from adapters.metrics.sheet import Sheet, places, series
-from adapters.metrics.table import BY_NAME, HIT_OUTCOMES, METRICS, RULE_SLOTS, SEVERITIES, Kind, Metric
+from adapters.metrics.table import BY_NAME, DATABASES, HIT_OUTCOMES, METRICS, RULE_SLOTS, SEVERITIES, Kind, Metric
 from adapters.workers.status import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from adapters.rule_sets import RuleSet
     from adapters.workers.status import StatusReport
     from waf_engine import WAF
 
@@ -49,13 +50,13 @@ class Facts:
         rules: how many there are.
         versions: what they say in ``ver``.
         overrides: ids of rules, and how later directives changed them.
-        ready: whether their patterns are compiled by now.
+        waf: the rules; two applications may have the same.
     """
 
     rules: int
     versions: tuple[str, ...]
     overrides: tuple[tuple[int, str], ...]
-    ready: Callable[[], bool]
+    waf: WAF
 
 
 def facts_of(waf: WAF) -> Facts:
@@ -65,7 +66,7 @@ def facts_of(waf: WAF) -> Facts:
         rules=waf.plan.rule_count,
         versions=tuple(versions)[:MAX_VERSIONS],
         overrides=tuple(dict.fromkeys(waf.plan.overrides)),
-        ready=lambda: waf.wait(0),
+        waf=waf,
     )
 
 
@@ -110,6 +111,10 @@ class Board(Collector):
             self._past_hits = {key: counts for key, counts in self._past_hits.items() if key[0] in known}
             self._named = {name: ids for name, ids in self._named.items() if name in known}
             self.recorder.loaded(facts, success=True)
+
+    def configure_rules(self, rule_sets: Mapping[str, RuleSet]) -> None:
+        """As `configure`, with the rules themselves."""
+        self.configure({name: facts_of(rules.waf) for name, rules in rule_sets.items()})
 
     def refused(self) -> None:
         """A reload brought nothing: the applications stay as they are."""
@@ -244,7 +249,11 @@ class Board(Collector):
             case "coraza_waf_plugin_rule_count":
                 return [(self._fixed(metric, name), facts.rules) for name, facts in self._facts.items()]
             case "spoa_waf_rules_ready":
-                return [(self._fixed(metric, name), facts.ready()) for name, facts in self._facts.items()]
+                return [(self._fixed(metric, name), facts.waf.wait(0)) for name, facts in self._facts.items()]
+            case "spoa_waf_databases":
+                wafs = {id(facts.waf): facts.waf for facts in self._facts.values()}.values()
+                caches = [waf.databases for waf in wafs if waf.databases is not None]
+                return [({"how": how}, sum(getattr(cache, how) for cache in caches)) for how in DATABASES]
             case "spoa_waf_build_info":
                 return [({"version": version("spoa-waf"), "python": platform.python_version()}, 1)]
             case "spoa_waf_worker_cpu_seconds_total" | "spoa_waf_worker_resident_memory_bytes":

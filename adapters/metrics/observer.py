@@ -95,9 +95,6 @@ class Observer:
     def shared(self, result: str, seconds: float) -> None:
         """The shared store answered, or did not: ``ok``, ``timeout``, ``error`` or ``refused`` (not tried)."""
 
-    def database(self, how: str) -> None:
-        """Compiled patterns were made or found: ``compiled`` or ``loaded``."""
-
     def lines_lost(self, count: int) -> None:
         """So many lines could not be written to the logs since this was last told."""
 

@@ -19,7 +19,6 @@ from adapters.metrics.table import (
     BY_NAME,
     CATEGORIES,
     CATEGORY_NAMES,
-    DATABASES,
     DIRECTIONS,
     DROPPED,
     FAILURES,
@@ -74,7 +73,6 @@ _IN_OF = {
 _OUT_OF = {101: _OUT["agent-hello"], 102: _OUT["agent-disconnect"], 103: _OUT["ack"]}  # SPOE.txt 3.2, frame types
 _RECEIVED, _SENT = _one("spoa_waf_received_bytes_total"), _one("spoa_waf_sent_bytes_total")
 _DELAY = _one("spoa_waf_queue_delay_seconds")
-_DATABASES = _cells("spoa_waf_databases_total", DATABASES)
 _SHARED, _SHARED_TIME = (
     _cells("spoa_waf_shared_store_requests_total", SHARED),
     _one("spoa_waf_shared_store_duration_seconds"),
@@ -278,9 +276,6 @@ class Recorder(Observer):
     def shared(self, result: str, seconds: float) -> None:
         self._cells[_SHARED[result]] += 1
         self._observe(_SHARED_TIME, seconds)
-
-    def database(self, how: str) -> None:
-        self._cells[_DATABASES[how]] += 1
 
     def lines_lost(self, count: int) -> None:
         self._cells[_LINES] += count

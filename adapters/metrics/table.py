@@ -355,10 +355,11 @@ METRICS = (
         made=True,
     ),
     Metric(
-        name="spoa_waf_databases_total",
-        kind=_COUNTER,
-        help="Databases of patterns that were compiled, or loaded from the cache folder.",
+        name="spoa_waf_databases",
+        kind=_GAUGE,
+        help="Databases of patterns in use: compiled by this process, or loaded from the cache folder.",
         labels=(("how", DATABASES),),
+        made=True,
     ),
     # -- what is shared with other agents
     Metric(

@@ -99,6 +99,10 @@ class DatabaseCache:
         progress: told while databases are compiled; not about those that come from disk.
         workers: how many are compiled at a time; None for as many as there are processors. Hyperscan compiles without
             holding the interpreter's lock, so threads are enough.
+
+    Attributes:
+        loaded: how many databases came from disk.
+        compiled: how many were compiled.
     """
 
     def __init__(self, folder: Path | None, *, progress: Progress | None = None, workers: int | None = None) -> None:
@@ -106,6 +110,7 @@ class DatabaseCache:
         self._progress = progress
         self._workers = workers or _processors()
         self._taken: dict[tuple[bytes, int], bool] = {}
+        self.loaded = self.compiled = 0
 
     def database(self, patterns: Sequence[Numbered]) -> Database:
         """The database of some patterns, from disk or compiled."""
@@ -121,10 +126,12 @@ class DatabaseCache:
                 made[index] = Database(None, frozenset())
             elif path is not None and (stored := _load(path)) is not None:
                 made[index] = stored
+                self.loaded += 1
             else:
                 missing.append(index)
         if missing:
             self._make(groups, paths, missing, made)
+            self.compiled += len(missing)
         return [made[index] for index in range(len(groups))]
 
     def _make(
