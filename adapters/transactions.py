@@ -55,6 +55,10 @@ class Gone(StrEnum):
     """Agents share transactions, and the server that has them does not answer."""
     UNREADABLE = "unreadable"
     """The agent that had the request has other rules, or what it left is damaged."""
+    LOST = "worker-died"
+    """The process that kept it died, or was ended before its response came."""
+    UNANSWERED = "worker-silent"
+    """It waits in another process, which is too busy or hangs."""
     UNKNOWN = "unknown"
     """This agent has not seen a request with this id lately."""
 
