@@ -7,11 +7,12 @@ waiting; those are the loops' (blocking.py, threaded.py, anyio_agent.py).
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from inspect import isawaitable
 from typing import TYPE_CHECKING, TypeAlias, assert_never, cast
 
 from adapters.logs import Occasional, event
-from adapters.troubles import Reason, trouble_actions
+from adapters.troubles import Reason, shortened, trouble_actions
 from spop_proto import (
     Aborted,
     Ack,
@@ -146,11 +147,16 @@ def begin(
 
 
 def acknowledge(connection: AgentConnection, notify: Notify, actions: tuple[Action, ...], reporter: Reporter) -> None:
-    """Queue the ACK of a NOTIFY; when it cannot be sent as it is, one that says so."""
+    """Queue the ACK of a NOTIFY; when it cannot be sent as it is, one without long texts, or one that says so."""
     if connection.should_close:
         return
     try:
         connection.send(Ack(notify.stream_id, notify.frame_id, actions))
     except (LocalProtocolError, TypeError, ValueError) as error:
         reporter.handler_failed(notify, error)
-        connection.send(Ack(notify.stream_id, notify.frame_id, tuple(trouble_actions(Reason.INTERNAL_ERROR))))
+        # A verdict must arrive also where a page or a list of ids does not fit into HAProxy's frames.
+        trouble = tuple(trouble_actions(Reason.INTERNAL_ERROR))
+        for less in (shortened(actions) or trouble, trouble):
+            with suppress(LocalProtocolError, TypeError, ValueError):
+                connection.send(Ack(notify.stream_id, notify.frame_id, less))
+                return

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from adapters.applications import Application
+    from adapters.background import Background
     from adapters.logs import Logs
     from adapters.metrics.observer import Observer
     from adapters.rule_sets import RuleSet
@@ -42,6 +43,7 @@ def make_handler(
     *,
     share: int = 1,
     observer: Observer | None = None,
+    background: Background | None = None,
 ) -> WafHandler:
     """A handler for a configuration.
 
@@ -52,6 +54,7 @@ def make_handler(
         previous: the applications at work, whose waiting transactions are taken over by name.
         share: how many processes share the bounds of each application.
         observer: is told what happens.
+        background: takes what is evaluated after its answer, and is run by the loop.
 
     Raises:
         ConfigError: a log file cannot be opened, or a block page cannot be used.
@@ -64,7 +67,8 @@ def make_handler(
             store = TransactionStore(limit, each.ttl, time.monotonic)
         store.limit, store.limit_bytes, store.ttl = limit, -(-each.active_bytes // share), each.ttl
         applications[each.name] = make_application(each, rule_sets[each.name].waf, store, open_log(logs, each.log))
-    return WafHandler(applications, config.default_application, open_log(logs, config.log), observer=observer)
+    logger = open_log(logs, config.log)
+    return WafHandler(applications, config.default_application, logger, observer=observer, background=background)
 
 
 def open_log(logs: Logs, log: LogConfig) -> logging.Logger:

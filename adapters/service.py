@@ -32,6 +32,7 @@ from adapters.assembly import (
     reopen_logs,
     wafs_of,
 )
+from adapters.background import Background
 from adapters.config import Config, ConfigError
 from adapters.logs import Logs, event
 from adapters.metrics.observer import Observer
@@ -71,7 +72,7 @@ class Service:
     def __init__(self, path: str | Path, options: RunOptions | None = None) -> None:
         self.path, self.options = path, options or RunOptions()
         self.config, self.rule_sets = self._load()
-        self.logs = Logs()
+        self.logs, self.background = Logs(), Background()
         self.status = Status(1)
         self._monitor: Monitor | None = None
         self._listeners: list[socket.socket] = []
@@ -86,7 +87,9 @@ class Service:
         self.logger = open_log(self.logs, self.config.log)
         try:
             observer = self._open_monitor()
-            self.handler = make_handler(self.config, self.rule_sets, self.logs, {}, observer=observer)
+            self.handler = make_handler(
+                self.config, self.rule_sets, self.logs, {}, observer=observer, background=self.background
+            )
             for bind in self.config.binds:
                 self._listeners += listen(bind, start=False)
         except BaseException:
@@ -131,7 +134,7 @@ class Service:
 
     def _load(self) -> tuple[Config, dict[str, RuleSet]]:
         """The configuration, what the command line says in it, and the rules."""
-        config, rule_sets = load_all(self.path, background=True)
+        config, rule_sets = load_all(self.path, background=None)
         return self.options.apply(config), rule_sets
 
     @property
@@ -143,6 +146,7 @@ class Service:
         async with anyio.create_task_group() as tasks:
             await tasks.start(self._obey_signals)
             tasks.start_soon(self._expire)
+            tasks.start_soon(self.background.serve)
             tasks.start_soon(self._await_plans)
             if self._monitor is not None:
                 self._monitor.start()
@@ -211,7 +215,9 @@ class Service:
             config, rule_sets = await anyio.to_thread.run_sync(self._load)
             logger = open_log(self.logs, config.log)
             observer = self.handler.observer
-            handler = make_handler(config, rule_sets, self.logs, self.handler.applications, observer=observer)
+            handler = make_handler(
+                config, rule_sets, self.logs, self.handler.applications, observer=observer, background=self.background
+            )
         except ConfigError as error:
             for fault in error.diagnostics:
                 log_diagnostic(self.logger, fault)

@@ -104,3 +104,17 @@ def test_what_is_below_the_level_is_not_counted() -> None:
     Reporter(logger).report(ConnectionFailed(3, "too big"), "a")
 
     assert lines == []
+
+
+def test_a_verdict_arrives_without_what_does_not_fit_into_a_frame() -> None:
+    agent, haproxy = _pair()
+    haproxy.send(Notify(1, 1))
+    (asked,) = agent.receive_data(haproxy.data_to_send())
+    assert isinstance(asked, Notify)
+    fail, page = SetVar(Scope.TRANSACTION, "fail", 1), SetVar(Scope.TRANSACTION, "block_page", "x" * 20_000)
+    reporter, lines = _reporter()
+    acknowledge(agent, asked, (fail, page), reporter)
+
+    (ack,) = haproxy.receive_data(agent.data_to_send())
+    assert ack.actions == (fail,)  # type: ignore[union-attr]  # an Ack, or it fails
+    assert len(lines) == 1
