@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -26,6 +27,7 @@ from anyio.lowlevel import checkpoint
 from adapters.answering import Reporter, acknowledge, begin
 from adapters.metrics.observer import Observer
 from adapters.sockets import close_gently, peer_name, prepare, remove_socket_file
+from adapters.tls import HANDSHAKE_SECONDS, TlsSocket, why_failed
 from adapters.troubles import Reason, trouble_actions
 from spop_proto import AgentConnection, Capability, ConnectionFailed, HAProxyConnection, Notify
 
@@ -224,6 +226,8 @@ class _Connection:
     async def serve(self) -> None:
         """Serve until the connection ends, then close it. Never raises for what the peer does."""
         try:
+            if isinstance(self._sock, TlsSocket) and not await self._shake_hands(self._sock):
+                return
             async with anyio.create_task_group() as tasks:
                 await self._loop(tasks)
                 tasks.cancel_scope.cancel()  # answers that nobody waits for any more
@@ -232,6 +236,30 @@ class _Connection:
                 self._sock.close()
             else:
                 close_gently(self._sock)
+
+    async def _shake_hands(self, sock: TlsSocket) -> bool:
+        """The handshake of TLS, in a bounded time; whether it succeeded."""
+        deadline = anyio.current_time() + HANDSHAKE_SECONDS
+        while self._stop_by is None and anyio.current_time() < deadline:
+            with anyio.CancelScope(deadline=deadline) as self._waiting:
+                try:
+                    sock.do_handshake()
+                except ssl.SSLWantReadError:
+                    await anyio.wait_readable(sock)
+                except ssl.SSLWantWriteError:
+                    await anyio.wait_writable(sock)
+                except OSError as error:
+                    if reason := why_failed(error):
+                        self._reporter.warning("no TLS with a client", peer=self._peer, reason=reason)
+                    else:
+                        self._reporter.lost(error, self._peer)
+                    return False
+                else:
+                    return True
+        if self._stop_by is None:
+            reason = f"no handshake within {HANDSHAKE_SECONDS:g} s"
+            self._reporter.warning("no TLS with a client", peer=self._peer, reason=reason)
+        return False
 
     async def _loop(self, tasks: TaskGroup) -> None:
         connection = self._connection
@@ -288,8 +316,8 @@ class _Connection:
     def _hand_over(self, give: Give) -> bool:
         """Let another process go on with this connection, if nothing on it is begun; whether it was so."""
         connection = self._connection
-        if connection.hello is None or not connection.idle:
-            return False
+        if connection.hello is None or not connection.idle or isinstance(self._sock, TlsSocket):
+            return False  # the keys of TLS are in this process
         greeting = HAProxyConnection(connection.limits)
         greeting.send(connection.hello)
         self._given = give(self._sock, greeting.data_to_send())

@@ -240,6 +240,7 @@ class Config:
         drain_timeout: seconds that a stop or a reload waits for what is in hand.
         metrics: where `/metrics`, `/healthz` and `/readyz` are; None: nowhere.
         cache_folder: where compiled patterns are kept; None: the engine's own place.
+        cache_folder_at: the position of its name.
         serve_while_compiling: whether rules may run plainly, but at once, while their patterns are being compiled.
         shared: the server that several agents share; None: each keeps to itself.
         rotation: when log files are set aside; None: never, somebody else does it.
@@ -258,6 +259,7 @@ class Config:
     drain_timeout: float = DEFAULT_DRAIN_MS / 1000
     metrics: TcpBind | None = None
     cache_folder: str | None = None
+    cache_folder_at: Span | None = None
     serve_while_compiling: bool = True
     shared: SharedConfig | None = None
     rotation: Rotation | None = None

@@ -66,6 +66,7 @@ def read_process(top: Section, listeners: Sequence[Listener]) -> dict[str, Any]:
         / 1000,
         "metrics": _metrics(top, [listener.bind for listener in listeners]),
         "cache_folder": _path(top, "cache_folder") or None,
+        "cache_folder_at": top.faults.span(top.place("cache_folder")) if "cache_folder" in top else None,
         "serve_while_compiling": top.boolean("serve_while_compiling", default=True),
         "shared": _shared(top),
         "rotation": _rotation(top),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.block_lists import block_lists
 from adapters.config import EMBEDDED_RULES, ConfigError, load_config
+from adapters.config_files import check_files
 from adapters.crs.find import detection_only, embedded_rules, explain, late_plugins
 from waf_engine import WAF, SecLangError
 from waf_engine.diagnostics import Diagnostic, Severity, Span
@@ -41,9 +42,9 @@ class RuleSet:
 
 
 def load_all(
-    path: str | Path, *, background: bool = False, executor: str = "plan"
+    path: str | Path, *, background: bool | None = False, executor: str = "plan"
 ) -> tuple[Config, dict[str, RuleSet]]:
-    """Read a configuration and compile its rules.
+    """Read a configuration, look at the files it names, and compile its rules.
 
     Args:
         path: the configuration file.
@@ -51,27 +52,34 @@ def load_all(
         executor: see `load_rule_sets`.
 
     Raises:
-        ConfigError: either has faults; those of both are in it, as far as the configuration could be understood.
+        ConfigError: any of them has faults; those of all are in it, as far as the configuration could be understood.
     """
+    found: list[Diagnostic] = []
+    config: Config | None
     try:
         config = load_config(path)
     except ConfigError as error:
-        if error.config is None:
-            raise
+        found += error.diagnostics
+        config = error.config
+    if config is None:
+        raise ConfigError(found)
+    found += check_files(config)
+    if found:
         try:
-            load_rule_sets(error.config, background=True)  # only their faults are wanted
-        except ConfigError as more:
-            raise ConfigError((*error.diagnostics, *more.diagnostics)) from error
-        raise
+            load_rule_sets(config, background=True)  # only their faults are wanted
+        except ConfigError as error:
+            raise ConfigError((*found, *error.diagnostics)) from error
+        raise ConfigError(found, config)
     return config, load_rule_sets(config, background=background, executor=executor)
 
 
-def load_rule_sets(config: Config, *, background: bool = False, executor: str = "plan") -> dict[str, RuleSet]:
+def load_rule_sets(config: Config, *, background: bool | None = False, executor: str = "plan") -> dict[str, RuleSet]:
     """Compile the rules of all applications; equal rules are compiled once and shared.
 
     Args:
         config: the configuration.
-        background: whether rules may run plainly, but at once, while their databases are being compiled.
+        background: whether rules may run plainly, but at once, while their databases are being compiled; None leaves
+            that to the configuration (`serve_while_compiling`).
         executor: ``reference`` has them run plainly for good, see `WAF`.
 
     Returns:
@@ -82,6 +90,7 @@ def load_rule_sets(config: Config, *, background: bool = False, executor: str = 
             is broken.
     """
     registries, embedded = rule_language(plugins=config.plugins), embedded_rules()
+    background = config.serve_while_compiling if background is None else background
     rule_sets: dict[str, RuleSet] = {}
     compiled: dict[tuple[str, tuple[str, ...]], WAF] = {}
     faults: dict[Diagnostic, None] = {}
@@ -91,7 +100,7 @@ def load_rule_sets(config: Config, *, background: bool = False, executor: str = 
         if missing:
             continue
         names = tuple(name for name, _ in application.include)
-        key = (application.directives, names)
+        key = (application.directives.rstrip(), names)  # whether YAML's `|` or `|-` stood before them does not matter
         try:
             if key not in compiled:
                 settings = {"rbl_resolver": block_lists()}

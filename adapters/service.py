@@ -39,7 +39,8 @@ from adapters.metrics.observer import Observer
 from adapters.metrics.sampling import Sampler
 from adapters.rule_sets import RuleSet, load_all
 from adapters.run_options import RunOptions
-from adapters.sockets import listen, start_listening
+from adapters.sockets import open_listeners, start_listening
+from adapters.tls import contexts_of, renew, same_addresses
 from adapters.workers.status import State, Status
 
 if TYPE_CHECKING:
@@ -90,8 +91,7 @@ class Service:
             self.handler = make_handler(
                 self.config, self.rule_sets, self.logs, {}, observer=observer, background=self.background
             )
-            for bind in self.config.binds:
-                self._listeners += listen(bind, start=False)
+            self._listeners += open_listeners(self.config.listeners, contexts_of(self.config.listeners))
         except BaseException:
             self.close()
             raise
@@ -218,6 +218,7 @@ class Service:
             handler = make_handler(
                 config, rule_sets, self.logs, self.handler.applications, observer=observer, background=self.background
             )
+            contexts = contexts_of(config.listeners)
         except ConfigError as error:
             for fault in error.diagnostics:
                 log_diagnostic(self.logger, fault)
@@ -227,7 +228,8 @@ class Service:
                 self._monitor.board.refused()
             self._keep_logs(self.config)  # the new one may have opened others before its fault was found
             return
-        if config.binds != self.config.binds:
+        renew(self._listeners, contexts)
+        if not same_addresses(config.listeners, self.config.listeners):
             event(logger, logging.WARNING, "bind has changed: that needs a restart")
         if config.metrics != self.config.metrics:
             event(logger, logging.WARNING, "metrics has changed: that needs a restart")

@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING
 
 from adapters.activation import InheritedSocket, inherit
 from adapters.bind import SystemdBind, TcpBind
+from adapters.tls import secure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from adapters.bind import Bind, UnixBind
+    from adapters.config_model import Listener
+    from adapters.tls import Contexts
 
 BACKLOG = 1024  # connections that wait to be accepted: HAProxy up to 3.0 opens one for each concurrent request
 MAX_DISCARDED = 64  # reads of 64 KiB at a close
@@ -69,6 +72,29 @@ def listen(bind: Bind, *, start: bool = True) -> list[socket.socket]:
     if start:
         start_listening(sockets)
     return sockets
+
+
+def open_listeners(listeners: Iterable[Listener], contexts: Contexts) -> list[socket.socket]:
+    """Sockets for all addresses of a configuration; connections are refused until `start_listening`.
+
+    Args:
+        listeners: the addresses.
+        contexts: the TLS of those that have it (tls.make_contexts).
+
+    Raises:
+        ListenError: an address is taken, or not allowed, or not there. None is open then.
+    """
+    opened: list[socket.socket] = []
+    try:
+        for listener in listeners:
+            plain = listen(listener.bind, start=False)
+            opened += plain if listener.tls is None else secure(plain, listener.bind, contexts[listener.bind])
+    except BaseException:
+        for each in opened:
+            remove_socket_file(each)
+            each.close()
+        raise
+    return opened
 
 
 def start_listening(sockets: Iterable[socket.socket]) -> None:
