@@ -94,6 +94,8 @@ class AnyioAgent:
         self._listeners, self._max_connections, self._drain_seconds = tuple(listeners), max_connections, drain_seconds
         self.capabilities = capabilities
         self.give: Give | None = None
+        self.on_change: Callable[[], object] | None = None
+        """Called when a connection has come or gone."""
         self.observer = observer or Observer()
         self._connections: set[_Connection] = set()
         self._tasks: TaskGroup | None = None
@@ -189,6 +191,7 @@ class AnyioAgent:
         connection = _Connection(sock, self, greeting)
         self._connections.add(connection)
         self.observer.opened()
+        self._changed()
         if self._stop_by is not None:  # accepted just before the stop
             connection.stop(self._stop_by)
         try:
@@ -196,8 +199,13 @@ class AnyioAgent:
         finally:
             self._connections.discard(connection)
             self.observer.closed()
+            self._changed()
             if free is not None:
                 free.release()
+
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
 
 
 class _Connection:
@@ -212,7 +220,7 @@ class _Connection:
         if greeting:
             self._connection.receive_data(greeting)
             self._connection.data_to_send()  # HAProxy has the answer already
-        self._given = False
+        self._given = self._received = False
         self._waiting: anyio.CancelScope | None = None
         self._writing = anyio.Lock(fast_acquire=True)
         self._several_write = agent.is_async
@@ -309,18 +317,25 @@ class _Connection:
 
     def _receive(self) -> tuple[bytes, list[Event]]:
         data = self._sock.recv(MAX_READ)
+        self._received = True
         events = self._connection.receive_data(data) if data else self._connection.receive_eof()
         self._agent.observer.received(len(data), events)
         return data, events
 
     def _hand_over(self, give: Give) -> bool:
-        """Let another process go on with this connection, if nothing on it is begun; whether it was so."""
+        """Let another process go on with this connection, if nothing on it is begun; whether it was so.
+
+        One with TLS stays: its keys are in this process.
+        """
         connection = self._connection
-        if connection.hello is None or not connection.idle or isinstance(self._sock, TlsSocket):
-            return False  # the keys of TLS are in this process
-        greeting = HAProxyConnection(connection.limits)
-        greeting.send(connection.hello)
-        self._given = give(self._sock, greeting.data_to_send())
+        if isinstance(self._sock, TlsSocket):
+            return False
+        if connection.hello is None:
+            self._given = not self._received and give(self._sock, b"")
+        elif connection.idle:
+            greeting = HAProxyConnection(connection.limits)
+            greeting.send(connection.hello)
+            self._given = give(self._sock, greeting.data_to_send())
         return self._given
 
     async def _answer(self, notify: Notify, tasks: TaskGroup) -> None:
