@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import queue
+import select
 import stat
 import sys
 import threading
@@ -144,6 +145,8 @@ class LineFile:
 
     Args:
         path: the file; created when missing.
+        threads: whether there may be a thread. Without one, what a slow reader has no room for is dropped at once; for
+            a process that forks others, or is forked yet.
 
     Attributes:
         lost: lines that could not be written.
@@ -152,8 +155,8 @@ class LineFile:
         OSError: the file cannot be opened.
     """
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, *, threads: bool = True) -> None:
+        self.path, self.threads = path, threads
         self.dropped = self.lost = 0
         self._queue: queue.Queue[bytes | None] = queue.Queue(MAX_QUEUED)
         self._thread: threading.Thread | None = None
@@ -173,8 +176,11 @@ class LineFile:
         if self._closed:
             return
         data = line.encode("utf-8", "backslashreplace") + b"\n"
-        if self._direct:
+        if self._direct or (not self.threads and self._has_room()):
             self._write(data)
+            return
+        if not self.threads:
+            self.lost += 1
             return
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=f"log {self.path}", daemon=True)
@@ -184,6 +190,12 @@ class LineFile:
         except queue.Full:
             self.dropped += 1
             self.lost += 1
+
+    def _has_room(self) -> bool:
+        """Whether a pipe takes a line without waiting: one of 4 KiB at least, says pipe(7)."""
+        poll = select.poll()
+        poll.register(self._fd, select.POLLOUT)
+        return bool(poll.poll(0))
 
     def _run(self) -> None:
         while (data := self._queue.get()) is not None:
@@ -241,9 +253,14 @@ class _Handler(logging.Handler):
 
 
 class Logs:
-    """The open files of one configuration, and the loggers that write to them."""
+    """The open files of one configuration, and the loggers that write to them.
 
-    def __init__(self) -> None:
+    Args:
+        threads: whether files may have threads, see `LineFile`.
+    """
+
+    def __init__(self, *, threads: bool = True) -> None:
+        self._threads = threads
         self._files: dict[str, LineFile] = {}
         self._lost = 0  # by files that are closed
 
@@ -258,9 +275,15 @@ class Logs:
             if sink.path not in self._files:
                 if sink.make_folder:
                     Path(sink.path).parent.mkdir(parents=True, exist_ok=True)
-                self._files[sink.path] = LineFile(sink.path)
+                self._files[sink.path] = LineFile(sink.path, threads=self._threads)
             logger.addHandler(_Handler(self._files[sink.path], sink))
         return logger
+
+    def allow_threads(self) -> None:
+        """From now on files may have threads: this process forks no others."""
+        self._threads = True
+        for file in self._files.values():
+            file.threads = True
 
     @property
     def lost(self) -> int:

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+import select
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -283,3 +284,28 @@ def test_stderr_logger(monkeypatch: pytest.MonkeyPatch) -> None:
     event(stderr_logger(), INFO, "hello")
 
     assert stream.getvalue().endswith("INF hello\n")
+
+
+def test_without_threads_a_slow_reader_holds_nothing_up(tmp_path: Path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    logs = Logs(threads=False)
+    logger = logs.logger("a", logging.INFO, [Sink(str(path))])
+    before = threading.active_count()
+    logger.info("first")
+    assert os.read(reader, 100).endswith(b"INF first\n")
+    for _ in range(100):
+        logger.info("x" * 4000)
+    logs_lost = logs.lost
+
+    assert 0 < logs_lost < 100
+    assert threading.active_count() == before
+    while os.read(reader, 65536):
+        if not select.select([reader], [], [], 0)[0]:
+            break
+    logs.allow_threads()
+    logger.info("last")
+    logs.close()
+    assert os.read(reader, 100).endswith(b"INF last\n")
+    os.close(reader)
