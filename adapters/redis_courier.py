@@ -74,7 +74,7 @@ class Courier:
         self.counters = CourierCounters()
         self._timeout, self._on_change = timeout, on_change
         self._pool = ConnectionPool.from_url(url)
-        self._secrets = [text for text in _secrets(url) if text]
+        self._secrets = url_secrets(url)
         self._forget()
 
     def _forget(self) -> None:
@@ -219,11 +219,11 @@ class Courier:
         return text
 
 
-def _secrets(url: str) -> list[str]:
+def url_secrets(url: str) -> list[str]:
     """What a URL holds that must not be logged, as it stands there and as it is sent."""
     parts = urlsplit(url)
     found = parts.password or ""
-    return sorted({found, unquote(found)} | {parts.query}, key=len, reverse=True)
+    return sorted({found, unquote(found), parts.query} - {""}, key=len, reverse=True)
 
 
 async def _connect(connection: Connection) -> None:

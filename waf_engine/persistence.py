@@ -12,10 +12,10 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from waf_engine.types import Entry
 
@@ -68,12 +68,14 @@ class OpenCollection:
         timeout: seconds after its last change until it expires.
         is_new: whether opening it made it.
         changed: whether this transaction's first change was counted in `Snapshot.updates`; the store's own note.
+        view: what a store remembers of it; the store's own, too, and no other process's.
     """
 
     key: CollectionKey
     timeout: int
     is_new: bool
     changed: bool = False
+    view: Any = None
 
 
 class CollectionStore(Protocol):
@@ -105,6 +107,10 @@ class CollectionStore(Protocol):
 
     def expire(self, collection: OpenCollection, member: bytes, seconds: int) -> None:
         """Remove a member when so many seconds have passed; it need not exist yet."""
+        ...
+
+    def flush(self, collections: Iterable[OpenCollection]) -> None:
+        """A phase has ended: what the store has put off for these collections is to be done."""
         ...
 
 
@@ -262,6 +268,9 @@ class MemoryStore:
             if self._fits(collection, record, growth):
                 record.expiry[member] = now + seconds
                 _touch(record, collection, now)
+
+    def flush(self, collections: Iterable[OpenCollection]) -> None:
+        """Nothing is put off here."""
 
     # What follows needs the lock.
 

@@ -59,7 +59,7 @@ AS_IT_IS: Final = (
     "force_request_body_variable", "force_response_body_variable", "audit_engine", "audit_log_parts",
     "debug_log_level", "removed_ids",
     # what the planned executor remembers
-    "clean", "clean_phases",
+    "clean", "clean_phases", "dirty",
 )  # fmt: skip
 """Attributes of a transaction that are plain data: kept and set again."""
 
@@ -75,6 +75,7 @@ MADE_ANEW: Final = (
     "upload_paths", "uploads",  # files on this machine's disk: written again where they are asked for
     "rule", "matched_vars",  # of the rule that is running
     "response_may_be_cut",  # of the response
+    "later",  # found again where it is missing
     "candidates",  # of the phase that is running
     "keys_of_body",  # by feeding the body
 )  # fmt: skip
@@ -85,7 +86,7 @@ REQUEST_KEPT: Final = (
 )  # fmt: skip
 REQUEST_MADE_ANEW: Final = (
     "uri", "path", "basename", "query", "uri_error", "args_get",  # by `process_uri`
-    "cookies", "server_name",  # by `add_request_header`
+    "cookies", "server_name", "index", "indexed",  # by `add_request_header`, or when they are asked for
     "args_post", "error", "expose_body", "flags", "files", "part_headers", "multipart_names", "multipart_filenames",
     "xml",  # by `attach_request`
 )  # fmt: skip
@@ -435,6 +436,7 @@ _STATE_CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "debug_log_level": _number,
     "removed_ids": lambda value: set(map(_number, value)),
     "clean": _flag,
+    "dirty": lambda value: frozenset(map(_bytes, value)),
     "clean_phases": lambda value: tuple(map(_number, value)),
 }
 

@@ -128,7 +128,9 @@ class Transaction:
         # What the planned executor remembers between phases (planned.py).
         self.clean = True
         self.clean_phases: tuple[int, ...] = ()
+        self.dirty: frozenset[bytes] = frozenset()
         self.candidates: set[int] | None = None
+        self.later: tuple[int, set[int]] | None = None
         self.keys_of_body: frozenset[bytes] = frozenset()
 
     # -- feeding ---------------------------------------------------------------------------------
@@ -270,6 +272,8 @@ class Transaction:
         if self.engine is not EngineMode.OFF and self.phase < Phase.LOGGING:
             self.phase = Phase.LOGGING
             self._executor(self, Phase.LOGGING)
+            if self.persistent:
+                self.store.flush(self.persistent.values())
             if self._log is not None:
                 self._log.record(self)
 
@@ -293,6 +297,8 @@ class Transaction:
         if self.engine is not EngineMode.OFF and self.interruption is None and self.phase < phase:
             self.phase = phase
             self._executor(self, phase)
+            if self.persistent:
+                self.store.flush(self.persistent.values())
         return self.interruption
 
     # -- what operators, actions and the executor use ----------------------------------------------
