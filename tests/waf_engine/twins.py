@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from waf_engine import WAF
+from waf_engine.compiler.lane_maker import reads_stale_match
 from waf_engine.compiler.program import Passes, plan_executor
 from waf_engine.persistence import MemoryStore
 from waf_engine.runtime.databases import DatabaseCache, default_folder
@@ -76,7 +77,8 @@ def outcome(tx: Transaction) -> dict[str, Any]:
         "interruption": tx.interruption,
         "detected": tx.detected_interruption,
         "severity": tx.highest_severity,
-        "matched_var": tx.matched_var,
+        # What a chain that did not match leaves there is kept only for rule sets that look at it.
+        "matched_var": tx.matched_var if reads_stale_match(tx.plan.rules) else None,
         "lines": [m.coraza_line() for m in tx.matched_rules if m.log],
         "persistent": [
             (name, [variable.read(tx) for variable in tx.plan.variables.values() if variable.name == name])

@@ -38,7 +38,7 @@ _CATEGORIES: Final = {
 
 _ESCAPE: Final = re.compile(rb"\\(?:x\{([0-9A-Fa-f]{1,2})\}|.)", re.DOTALL)
 _NAMED_CLASS: Final = re.compile(rb"\[:\^?\w+:\]")
-_REPEATS: Final = frozenset({"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"})
+REPEATS: Final = frozenset({"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"})
 
 
 def may_match(pattern: bytes, alphabet: frozenset[int]) -> bool:
@@ -51,7 +51,7 @@ def may_match(pattern: bytes, alphabet: frozenset[int]) -> bool:
     Returns:
         False only where it provably cannot.
     """
-    tree = _tree(pattern)
+    tree = tree_of(pattern)
     return tree is None or _sequence(tree, alphabet)
 
 
@@ -84,7 +84,7 @@ def ends_at_line_start(pattern: bytes) -> bool:
     """
     if b"^" not in pattern:
         return False
-    tree = _tree(_NAMED_CLASS.sub(b"a", pattern))
+    tree = tree_of(_NAMED_CLASS.sub(b"a", pattern))
     return tree is None or _caret_last(tree)
 
 
@@ -96,7 +96,7 @@ def _has_caret_last(item: Any) -> bool:
     op, argument = str(item[0]), item[1]
     if op == "AT":
         return str(argument) in {"AT_BEGINNING", "AT_BEGINNING_LINE"}
-    if op in _REPEATS:
+    if op in REPEATS:
         return _caret_last(argument[2])
     if op == "SUBPATTERN":
         return _caret_last(argument[3])
@@ -112,8 +112,8 @@ def _as_python_has_it(escape: re.Match[bytes]) -> bytes:
 
 
 @cache
-def _tree(pattern: bytes) -> Any:
-    """Python's parse tree of a pattern; None where Python would read it otherwise than RE2, or not at all."""
+def tree_of(pattern: bytes) -> Any:
+    """Python's parse tree of a pattern in RE2's syntax; None where Python would read it otherwise, or not at all."""
     pattern = _ESCAPE.sub(_as_python_has_it, pattern)  # a pattern of a rule, not data of a request
     if _NAMED_CLASS.search(pattern):
         return None
@@ -131,7 +131,7 @@ def _sequence(items: Iterable[Any], alphabet: frozenset[int]) -> bool:
 
 def _item(op: str, argument: Any, alphabet: frozenset[int]) -> bool:
     """Whether one piece of a pattern can match over the alphabet, the empty text included."""
-    if op in _REPEATS:
+    if op in REPEATS:
         least, _, body = argument
         return least == 0 or _sequence(body, alphabet)
     if op == "SUBPATTERN":
@@ -140,24 +140,33 @@ def _item(op: str, argument: Any, alphabet: frozenset[int]) -> bool:
         return any(_sequence(branch, alphabet) for branch in argument[1])
     if op == "ATOMIC_GROUP":
         return _sequence(argument, alphabet)
-    wanted = _bytes(op, argument)
+    wanted = bytes_of(op, argument)
     return wanted is None or not wanted.isdisjoint(alphabet)
 
 
-def _bytes(op: str, argument: Any) -> frozenset[int] | None:
-    """The bytes that a piece takes one of; None for a piece that takes none, or is not known."""
+def bytes_of(op: str, argument: Any, *, caseless: bool = True) -> frozenset[int] | None:
+    """The bytes that a piece of a parse tree takes one of, never too few.
+
+    Args:
+        op: the piece's name.
+        argument: what belongs to it.
+        caseless: whether letters stand for both of their cases.
+
+    Returns:
+        The bytes; None for a piece that takes none, or is not known.
+    """
     if op == "LITERAL":
-        return _both_cases(argument)
+        return _both_cases(argument) if caseless else _one(argument)
     if op == "NOT_LITERAL":
         return _ALL - {argument}
     if op == "ANY":
         return _ALL
     if op == "IN":
-        return _class(argument)
+        return _class(argument, caseless=caseless)
     return None
 
 
-def _class(members: Iterable[Any]) -> frozenset[int]:
+def _class(members: Iterable[Any], *, caseless: bool) -> frozenset[int]:
     found: set[int] = set()
     negated = False
     for op, argument in members:
@@ -165,15 +174,19 @@ def _class(members: Iterable[Any]) -> frozenset[int]:
         if name == "NEGATE":
             negated = True
         elif name == "LITERAL":
-            found |= {argument} if negated else _both_cases(argument)
+            found |= {argument} if negated or not caseless else _both_cases(argument)
         elif name == "RANGE":
             for byte in range(argument[0], min(argument[1], 255) + 1):
-                found |= {byte} if negated else _both_cases(byte)
+                found |= {byte} if negated or not caseless else _both_cases(byte)
         elif name == "CATEGORY":
             category = _CATEGORIES.get(str(argument), _ALL)
             # A negated class loses only what every engine agrees on.
             found |= category - {0x0B} if negated else category
     return _ALL - found if negated else frozenset(found)
+
+
+def _one(byte: int) -> frozenset[int]:
+    return _ALL if byte > 255 else frozenset((byte,))
 
 
 def _both_cases(byte: int) -> frozenset[int]:

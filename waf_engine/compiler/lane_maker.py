@@ -1,7 +1,11 @@
 """Makes the lanes of a rule set: which rules a scan can speak for, and what goes into one scanner.
 
-A rule is *laned* when its variables cannot change while its phase runs, its operator is not negated and depends
-on the value alone. For a laned rule the lanes name every value on which it matches (and perhaps some more).
+A rule is *laned* by a member of its chain (mostly itself) whose variables cannot change while its phase runs and whose
+operator depends on the value alone; those before it in the chain must do nothing but ask. For a laned rule the
+lanes name every value on which that member matches (and perhaps some more).
+
+Variables that are complete in phase 1 (or 3) are asked about once, for the rules of that phase and of the next.
+Positions of the next phase are given with `LATER` added.
 """
 
 from __future__ import annotations
@@ -10,48 +14,77 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
 from waf_engine.compiler.alphabet import idle_bytes
-from waf_engine.compiler.static import SIDE_EFFECT_FREE, members
+from waf_engine.compiler.static import PURE, SIDE_EFFECT_FREE, is_silent, members
 from waf_engine.operators import Kind, hint_of
-from waf_engine.runtime.lanes import DirectTest, Lane, Source
+from waf_engine.runtime.lanes import LATER, Chain, DirectTest, HeaderSource, Lane, Source
 from waf_engine.runtime.scan_patterns import ScanPattern, is_scannable
-from waf_engine.runtime.scanner import Scanner
+from waf_engine.runtime.scanner import PLAIN, Scanner, alphabets_for, restricted
 from waf_engine.transformations import TRIGGERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from waf_engine.compiler.plan import CompiledRule, Plan, Target, Variable
-    from waf_engine.runtime.databases import DatabaseCache
+    from waf_engine.compiler.plan import CompiledRule, Operator, Plan, Target, Variable
+    from waf_engine.runtime.databases import Database, DatabaseCache
     from waf_engine.runtime.lanes import Memory
     from waf_engine.runtime.transaction import Transaction
     from waf_engine.types import Entry, TransactionView, Transformation
 
+    AnySource = Source | HeaderSource
+
+
+FOLLOWING: Final = {2: 1, 4: 3}
+"""Phases whose variables may be complete in the phase before."""
 RESPONSE_PHASE: Final = 3
 
-DIRECT: Final = frozenset({"detectSQLi", "detectXSS", "ipMatch", "validateUtf8Encoding", "validateUrlEncoding"})
-"""Operators without a pattern that depend on the value alone; they are asked about every value."""
+ALONE: Final = PURE | {
+    *("detectSQLi", "detectXSS", "ipMatch", "ipMatchFromFile", "ipMatchFromDataset", "pmFromFile", "pmFromDataset"),
+    *("validateByteRange", "validateUrlEncoding", "validateUtf8Encoding"),
+}
+"""Operators that depend on the value alone, where their argument holds no macro."""
 
-IDLE: Final = {"detectXSS": bytes(byte for byte in range(256) if byte not in b"<=")}
-"""Bytes of which a value that matches has at least one other. libinjection finds a tag, a comment or an attribute
-with a value; the first two begin with ``<``, the last has a ``=``."""
+NEEDS: Final = {"detectXSS": frozenset(b"<=")}
+"""Bytes of which a value that matches has at least one, beside what an operator's hint says. libinjection finds a tag,
+a comment or an attribute with a value; the first two begin with ``<``, the last has a ``=``."""
+
+ORDINARY: Final = frozenset(PLAIN)
+"""Bytes that are in nearly every value: a test that needs one of these is asked about nearly every value."""
 
 FEW: Final = 4
-"""Patterns of a lane up to which each is searched by itself: a scan is for all patterns of all lanes."""
+"""Patterns of a lane up to which each is searched by itself, where it needs bytes that are rare."""
+
+ONE_OF_FEW: Final = frozenset({"REQUEST_METHOD", "REQUEST_PROTOCOL", "REMOTE_ADDR", "SERVER_ADDR", "REMOTE_PORT"})
+"""Variables with few values: a rule that asks for one of these is better laned by another member of its chain."""
 
 SAMPLES: Final = (b"", b"a", b"1", b"on", b"hello world", b"alice@example.com", b"2026-11-22", b"/shop/list?id=5&p=x")
 """Values of which a useful pattern matches few; one that matches nearly all would make every value a candidate."""
 TOO_COMMON: Final = 5
 """Samples that a pattern may match before it is left out of the scan."""
 
+READS_MATCHED: Final = frozenset({"MATCHED_VAR", "MATCHED_VAR_NAME"})
+
 
 @dataclass(slots=True)
 class _Entry:
-    """One laned rule, as a lane sees it."""
+    """One laned rule, as a lane sees it.
+
+    Attributes:
+        position: its number as a candidate.
+        rule: the member of its chain that the lane asks for.
+        patterns: what a scan looks for; empty where it is asked directly, or always.
+        always: whether every value is a candidate.
+    """
 
     position: int
     rule: CompiledRule
     patterns: tuple[ScanPattern, ...]
     always: bool
+
+    @property
+    def operator(self) -> Operator:
+        """The operator of that member, which always has one."""
+        assert self.rule.operator is not None
+        return self.rule.operator
 
 
 @dataclass(slots=True)
@@ -63,13 +96,27 @@ class _LaneDraft:
 
 @dataclass(slots=True)
 class _SourceDraft:
-    """A variable with the lanes of its members."""
+    """A variable with the lanes of its members; `phase` is the one in which it is asked about."""
 
     phase: int
     variable: Variable
     selector: str
     by_key: dict[bytes, _LaneDraft] = field(default_factory=dict)
     other: _LaneDraft = field(default_factory=_LaneDraft)
+
+    def lanes(self) -> Iterable[_LaneDraft]:
+        """All lanes."""
+        return (*self.by_key.values(), self.other)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scanners:
+    """The scanners of the request's or the response's lanes: for values themselves, and by what made a value."""
+
+    slots: Mapping[ScanPattern, int]
+    by_signature: Mapping[tuple[str, ...], Scanner]
+    refused_by: tuple[tuple[frozenset[int], frozenset[int]], ...]
+    """For each database that lacks patterns: which, and the bytes of which one is in each value that comes to it."""
 
 
 class LaneMaker:
@@ -85,136 +132,186 @@ class LaneMaker:
         self._plan = plan
         self._cache = cache
         self._memory = memory
-        self._drafts: list[_SourceDraft] = []
+        self._drafts: dict[tuple[int, str, str], _SourceDraft] = {}
         self._laned: dict[int, set[int]] = {}
-        self._sources: dict[int, tuple[Source, ...]] = {}
+        self._entries: list[tuple[int, list[_Entry]]] = []
+        self._sources: dict[int, tuple[AnySource, ...]] = {}
+        self._number = 0
         names = {r.operator.name for rule in plan.rules for r in members(rule) if r.operator is not None}
         # @restpath adds to ARGS while rules run; a plug-in's operator may do so too.
         self._args_change = not names <= SIDE_EFFECT_FREE
+        self._by_chain = not reads_stale_match(plan.rules)
 
     def laned(self, phase: int) -> frozenset[int]:
         """Positions of the phase's rules that lanes speak for."""
         return frozenset(self._laned.get(phase, ()))
 
-    def sources(self, phase: int) -> tuple[Source, ...]:
-        """The variables of the phase whose values lanes want; after `finish`."""
+    def sources(self, phase: int) -> tuple[AnySource, ...]:
+        """The variables that are asked about in a phase, for its rules and the next phase's; after `finish`."""
         return self._sources.get(phase, ())
 
     def add_phase(self, phase: int, rules: Sequence[CompiledRule], reachable: Iterable[int]) -> None:
         """Add the rules of a phase that can be reached."""
         laned = self._laned.setdefault(phase, set())
-        drafts: dict[tuple[str, str], _SourceDraft] = {}
-        entries = []
+        entries: list[_Entry] = []
         for position in sorted(reachable):
             entry = self._entry(position, rules[position])
-            if entry is not None:
-                laned.add(position)
-                entries.append(entry)
-        for entry in entries:
+            if entry is None:
+                continue
+            laned.add(position)
+            entries.append(entry)
             for target in entry.rule.targets:
-                key = (target.variable.name, target.selector)
-                draft = drafts.setdefault(key, _SourceDraft(phase, target.variable, target.selector))
+                draft = self._draft(phase, target)
                 for name in _literal_keys(target):
                     draft.by_key.setdefault(name, _LaneDraft())
-        for draft in drafts.values():
-            _fill(draft, entries)
-        self._drafts += drafts.values()
+        self._entries.append((phase, entries))
+
+    def _draft(self, phase: int, target: Target) -> _SourceDraft:
+        early = FOLLOWING.get(phase, phase)
+        asked = early if target.variable.phase <= early else phase
+        key = (asked, target.variable.name, target.selector)
+        draft = self._drafts.get(key)
+        if draft is None:
+            draft = self._drafts[key] = _SourceDraft(asked, target.variable, target.selector)
+        return draft
 
     def _entry(self, position: int, rule: CompiledRule) -> _Entry | None:
-        operator = rule.operator
-        if rule.marker or operator is None or operator.negated or not rule.targets:
+        """The rule as the best member of its chain that can be laned has it."""
+        if rule.marker:
             return None
+        best: _Entry | None = None
+        for member in members(rule):
+            entry = self._member(position, member)
+            if entry is not None and not entry.always and not _asks_one_of_few(member):
+                return entry
+            best = best or entry
+            if not self._by_chain or not is_silent(member):
+                break
+        return best
+
+    def _member(self, position: int, rule: CompiledRule) -> _Entry | None:
+        operator = rule.operator
+        if operator is None or not rule.targets or (operator.negated and rule.capture):
+            return None  # a negated operator captures when the rule does not match
         for target in rule.targets:
             if target.count or target.variable.volatile:
                 return None
             if self._args_change and target.variable.name.startswith("ARGS"):
                 return None
-        if operator.name in DIRECT:
-            return _Entry(position, rule, (), always=False)
-        hint = hint_of(operator.test)
-        if hint is None:
+        if _decides_alone(operator):
+            patterns = () if operator.negated else _patterns(operator)
+            return _Entry(position, rule, patterns or (), always=False)
+        if operator.negated:
             return None
-        patterns: tuple[ScanPattern, ...]
-        match hint.kind:
-            case Kind.REGEX:
-                patterns = (ScanPattern(hint.patterns[0]),)
-            case Kind.PHRASES:
-                patterns = tuple(ScanPattern.literal(word, caseless=True) for word in hint.patterns)
-            case Kind.CONTAINS | Kind.BEGINS | Kind.ENDS | Kind.EQUALS:
-                patterns = tuple(ScanPattern.literal(text) for text in hint.patterns)
-            case _:
-                return None
-        no_transaction = cast("TransactionView", _NO_TRANSACTION)
-        texts = hint.kind is not Kind.REGEX  # texts mean the same to every engine
-        always = any(not p.expression or not (texts or is_scannable(p.expression)) for p in patterns)
-        if not always and sum(operator.test(sample, no_transaction) is not None for sample in SAMPLES) > TOO_COMMON:
-            always = True
-        return _Entry(position, rule, () if always else patterns, always)
+        # What a scan finds may be no match, but without it there is none.
+        patterns = _patterns(operator)
+        return None if patterns is None else _Entry(position, rule, patterns, always=not patterns)
 
     def finish(self) -> None:
         """Make scanners and lanes."""
-        requests = [d for d in self._drafts if d.phase < RESPONSE_PHASE]
-        responses = [d for d in self._drafts if d.phase >= RESPONSE_PHASE]
-        number = 0
-        found: dict[int, list[Source]] = {}
+        for draft in self._drafts.values():
+            # Only now: a rule of a later phase may name a member that rules of an earlier one look at, too.
+            for phase, entries in self._entries:
+                if phase == draft.phase or FOLLOWING.get(phase) == draft.phase:
+                    _fill(draft, entries, 0 if phase == draft.phase else LATER)
+        requests = [d for d in self._drafts.values() if d.phase < RESPONSE_PHASE]
+        responses = [d for d in self._drafts.values() if d.phase >= RESPONSE_PHASE]
         for group in (requests, responses):
-            slots: dict[ScanPattern, int] = {}
+            scanners = self._scanners(group)
+            sources: dict[int, dict[str, Source]] = {}
             for draft in group:
-                for lane in (*draft.by_key.values(), draft.other):
-                    for entry in lane.entries:
-                        for pattern in entry.patterns:
-                            slots.setdefault(pattern, len(slots))
-            scanner = Scanner(list(slots), self._cache) if slots else None
-            for draft in group:
-                by_key: dict[bytes, Lane | None] = {}
-                for key, lane in draft.by_key.items():
-                    number += 1
-                    by_key[key] = self._lane(number, lane, scanner, slots)
-                number += 1
-                other = self._lane(number, draft.other, scanner, slots)
-                found.setdefault(draft.phase, []).append(_source(draft, by_key, other))
-        self._sources = {phase: tuple(sources) for phase, sources in found.items()}
+                by_key = {key: self._lane(lane, scanners) for key, lane in draft.by_key.items()}
+                source = _source(draft, by_key, self._lane(draft.other, scanners))
+                sources.setdefault(draft.phase, {})[f"{draft.variable.name} {draft.selector}"] = source
+            for phase, named in sources.items():
+                headers, names = named.pop("REQUEST_HEADERS ", None), named.pop("REQUEST_HEADERS_NAMES ", None)
+                found: list[AnySource] = list(named.values())
+                if headers is not None:
+                    found.append(HeaderSource(self._next(), headers, names, self._memory))
+                elif names is not None:
+                    found.append(names)
+                self._sources[phase] = tuple(found)
 
-    def _lane(
-        self, number: int, draft: _LaneDraft, scanner: Scanner | None, slots: dict[ScanPattern, int]
-    ) -> Lane | None:
+    def _next(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _scanners(self, drafts: Sequence[_SourceDraft]) -> _Scanners:
+        """The scanner of all patterns, and one for each way to make another value of a value."""
+        slots: dict[ScanPattern, int] = {}
+        groups: dict[tuple[str, ...], dict[int, None]] = {(): {}}
+        for draft in drafts:
+            for lane in draft.lanes():
+                for entry in lane.entries:
+                    made = groups.setdefault(signature(entry.rule), {})
+                    for pattern in entry.patterns:
+                        slot = slots.setdefault(pattern, len(slots))
+                        made[slot] = groups[()][slot] = None
+        numbered = {slot: pattern for pattern, slot in slots.items()}
+        wanted: list[list[tuple[int, ScanPattern]]] = []
+        alphabets: list[tuple[bytes, ...]] = []
+        for group in groups.values():
+            patterns = [(slot, numbered[slot]) for slot in group]
+            alphabets.append(alphabets_for(patterns))
+            wanted += [patterns, *(restricted(patterns, alphabet) for alphabet in alphabets[-1])]
+        databases = iter(self._cache.databases(wanted))
+        scanners: dict[tuple[str, ...], Scanner] = {}
+        refused: list[tuple[frozenset[int], frozenset[int]]] = []
+        for name, group_alphabets in zip(groups, alphabets, strict=True):
+            everything: Database = next(databases)
+            smaller = [(alphabet, next(databases)) for alphabet in group_alphabets]
+            if groups[name]:
+                scanners[name] = Scanner(everything, smaller)
+            # A value comes to a database because the alphabet of the one before it lacks one of its bytes.
+            before: bytes = b""
+            for database, own in [*((database, alphabet) for alphabet, database in smaller), (everything, b"")]:
+                if database.refused:
+                    rest = frozenset(range(256)) - frozenset(before) if not name else frozenset(range(256))
+                    refused.append((database.refused, rest))
+                before = own
+        return _Scanners(slots, scanners, tuple(refused))
+
+    def _lane(self, draft: _LaneDraft, scanners: _Scanners) -> Lane | None:
         if not draft.entries:
             return None
         chains: dict[tuple[tuple[Transformation, ...], bool], int] = {}
-        triggers: list[frozenset[int] | None] = []
+        made: list[Chain] = []
         rules_of: dict[int, list[int]] = {}
         always: list[int] = []
         direct: list[DirectTest] = []
-        refused = scanner.refused if scanner is not None else frozenset()
         few = len({pattern for entry in draft.entries for pattern in entry.patterns}) <= FEW
         for entry in draft.entries:
-            operator = entry.rule.operator
-            assert operator is not None
-            functions = tuple(function for _, function in entry.rule.transformations)
+            operator, rule = entry.operator, entry.rule
+            functions = tuple(function for _, function in rule.transformations)
             # A chain whose steps are seen is another one than the same chain whose result is.
-            chain = chains.setdefault((functions, entry.rule.multi_match), len(chains))
-            if chain == len(triggers):
-                triggers.append(_triggers(entry.rule))
-            numbers = {slots[pattern] for pattern in entry.patterns}
-            if not numbers.isdisjoint(refused) or (few and _exact(entry)):
+            chain = chains.setdefault((functions, rule.multi_match), len(chains))
+            if chain == len(made):
+                triggers = tuple(TRIGGERS.get(name) for name, _ in rule.transformations)
+                made.append(Chain(functions, triggers, rule.multi_match, scanners.by_signature.get(signature(rule))))
+            numbers = {scanners.slots[pattern] for pattern in entry.patterns}
+            alone = _decides_alone(operator)
+            needs = _needs(operator)
+            if numbers and few and alone and needs is not None and needs.isdisjoint(ORDINARY):
                 numbers = set()
-            if not numbers:
-                hint = hint_of(operator.test)
-                if operator.name in DIRECT:
-                    direct.append(DirectTest(entry.position, chain, operator.test, IDLE.get(operator.name, b"")))
-                elif hint is not None and _exact(entry):
-                    idle = idle_bytes(hint.patterns[0]) if hint.kind is Kind.REGEX else b""
-                    direct.append(DirectTest(entry.position, chain, operator.test, idle))
-                else:
-                    always.append(entry.position)
             for slot in numbers:
                 rules_of.setdefault(slot, []).append(entry.position)
+            if not numbers:
+                if alone:
+                    direct.append(DirectTest(entry.position, chain, operator.test, needs, operator.negated))
+                else:
+                    always.append(entry.position)
+                continue
+            # Where a database lacks one of the patterns, the operator is asked about the values that come to it.
+            lacking = [rest for refused, rest in scanners.refused_by if not refused.isdisjoint(numbers)]
+            if lacking and alone:
+                seen = frozenset().union(*lacking)
+                direct.append(DirectTest(entry.position, chain, operator.test, seen if len(seen) < 256 else None))
+            elif lacking:
+                always.append(entry.position)
         return Lane(
-            number,
-            [functions for functions, _ in chains],
-            triggers,
-            [every_step for _, every_step in chains],
-            scanner if rules_of else None,
+            self._next(),
+            made,
+            scanners.by_signature[()] if rules_of else None,
             {slot: tuple(positions) for slot, positions in rules_of.items()},
             tuple(always),
             direct,
@@ -222,11 +319,76 @@ class LaneMaker:
         )
 
 
-def _exact(entry: _Entry) -> bool:
-    """Whether a rule's operator may be asked by a lane itself: it decides by the value alone and changes nothing."""
-    operator = entry.rule.operator
-    hint = hint_of(operator.test) if operator is not None else None
-    return hint is not None and hint.exact and operator is not None and operator.name in SIDE_EFFECT_FREE
+def reads_stale_match(rules: Iterable[CompiledRule]) -> bool:
+    """Whether a rule may read MATCHED_VAR before it matched anything itself: then it matters what matched before."""
+    for rule in rules:
+        if rule.operator is None:
+            if not rule.marker and "MATCHED_VAR" in rule.raw.upper():
+                return True
+        elif "MATCHED_VAR" in rule.operator.argument.upper() or any(
+            t.variable.name in READS_MATCHED for t in rule.targets
+        ):
+            return True
+    return False
+
+
+def signature(rule: CompiledRule) -> tuple[str, ...]:
+    """Those of a rule's transformations that change ordinary values: what they make is scanned by itself."""
+    found = []
+    for name, _ in rule.transformations:
+        trigger = TRIGGERS.get(name)
+        if trigger is None or not trigger.isdisjoint(ORDINARY):
+            found.append(name)
+    return tuple(found)
+
+
+def _asks_one_of_few(rule: CompiledRule) -> bool:
+    return all(target.variable.name in ONE_OF_FEW for target in rule.targets)
+
+
+def _decides_alone(operator: Operator) -> bool:
+    """Whether the operator may be asked by a lane: it decides by the value alone and changes nothing."""
+    if operator.name not in ALONE or ("%{" in operator.argument and operator.name != "rx"):
+        return False
+    if operator.name != "rx":
+        return True
+    hint = hint_of(operator.test)  # a pattern with a macro has none, one on the backtracking engine no exact one
+    return hint is not None and hint.exact
+
+
+def _patterns(operator: Operator) -> tuple[ScanPattern, ...] | None:
+    """What a scan can look for; empty: nothing that would be of use; None: nothing is known."""
+    hint = hint_of(operator.test)
+    if hint is None:
+        return None
+    patterns: tuple[ScanPattern, ...]
+    match hint.kind:
+        case Kind.REGEX:
+            patterns = (ScanPattern(hint.patterns[0]),)
+        case Kind.PHRASES:
+            patterns = tuple(ScanPattern.literal(word, caseless=True) for word in hint.patterns)
+        case Kind.CONTAINS | Kind.BEGINS | Kind.ENDS | Kind.EQUALS:
+            patterns = tuple(ScanPattern.literal(text) for text in hint.patterns)
+        case _:
+            return None
+    texts = hint.kind is not Kind.REGEX  # texts mean the same to every engine
+    if any(not p.expression or not (texts or is_scannable(p.expression)) for p in patterns):
+        return ()
+    no_transaction = cast("TransactionView", _NO_TRANSACTION)
+    if sum(operator.test(sample, no_transaction) is not None for sample in SAMPLES) > TOO_COMMON:
+        return ()
+    return patterns
+
+
+def _needs(operator: Operator) -> frozenset[int] | None:
+    """Bytes of which one is in every value that the operator's test finds something in; None when nothing is known."""
+    found = NEEDS.get(operator.name)
+    hint = hint_of(operator.test)
+    if found is None and hint is not None and hint.kind is Kind.BYTES:
+        found = frozenset(hint.patterns[0])
+    if found is None and hint is not None and hint.kind is Kind.REGEX:
+        found = frozenset(range(256)) - frozenset(idle_bytes(hint.patterns[0]))
+    return None if found is None or len(found) == 256 else found
 
 
 class _NoTransaction:
@@ -246,17 +408,18 @@ def _literal_keys(target: Target) -> list[bytes]:
     return keys + [exclusion.key for exclusion in target.exclusions if exclusion.key is not None]
 
 
-def _fill(draft: _SourceDraft, entries: Iterable[_Entry]) -> None:
+def _fill(draft: _SourceDraft, entries: Iterable[_Entry], shift: int) -> None:
     """Put each rule into the lanes of the members that it may look at."""
     for entry in entries:
         targets = [
             t for t in entry.rule.targets if t.variable.name == draft.variable.name and t.selector == draft.selector
         ]
+        shifted = _Entry(entry.position + shift, entry.rule, entry.patterns, entry.always)
         for key, lane in draft.by_key.items():
             if any(_looks_at(target, key) for target in targets):
-                lane.entries.append(entry)
+                lane.entries.append(shifted)
         if any(_looks_at(target, None) for target in targets):
-            draft.other.entries.append(entry)
+            draft.other.entries.append(shifted)
 
 
 def _looks_at(target: Target, key: bytes | None) -> bool:
@@ -267,17 +430,6 @@ def _looks_at(target: Target, key: bytes | None) -> bool:
         if exclusion.pattern is None and (exclusion.key is None or exclusion.key == key):
             return False
     return True
-
-
-def _triggers(rule: CompiledRule) -> frozenset[int] | None:
-    """The bytes of which one must occur for the rule's transformations to change a value; None: any value may."""
-    found: set[int] = set()
-    for name, _ in rule.transformations:
-        trigger = TRIGGERS.get(name)
-        if trigger is None:
-            return None
-        found |= trigger
-    return frozenset(found)
 
 
 def _source(draft: _SourceDraft, by_key: dict[bytes, Lane | None], other: Lane | None) -> Source:

@@ -10,14 +10,15 @@ combinations against the reference interpreter):
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from waf_engine.compiler.lane_maker import LaneMaker
+from waf_engine.compiler.effects import note_of
+from waf_engine.compiler.lane_maker import FOLLOWING, LaneMaker, reads_stale_match
 from waf_engine.compiler.plan import PHASES, CompiledRule, Plan
-from waf_engine.compiler.prechecks import precheck_of
-from waf_engine.compiler.static import Reach, all_keys, footprint
-from waf_engine.runtime.planned import Block, PhaseProgram, PlannedExecutor
+from waf_engine.compiler.prechecks import precheck_of, tx_reads
+from waf_engine.compiler.static import Reach, all_keys, footprint, members
+from waf_engine.runtime.planned import Block, PhaseProgram, PlannedExecutor, Stretch, Visit
 from waf_engine.runtime.reference import evaluate
 from waf_engine.runtime.transaction import NO_SEVERITY
 
@@ -69,7 +70,9 @@ def plan_executor(
         passes: which passes to make.
     """
     walks = _Statics(plan, blank) if passes.static else None
-    phases = {phase: _Phase(plan, phase, passes) for phase in PHASES}
+    keys = walks.keys if walks is not None else frozenset()
+    by_chain = not reads_stale_match(plan.rules)
+    phases = {phase: _Phase(plan, phase, passes, keys, by_chain=by_chain) for phase in PHASES}
     reachable = {phase: set(range(len(phases[phase].rules))) for phase in PHASES}
     walked: dict[tuple[int, ...], _Walked] = {}
     if walks is not None:
@@ -98,63 +101,125 @@ class _Walked:
         end: the transaction afterwards.
         blocks: by position of their first rule.
         reachable: positions that were not skipped and are in no block.
-        taints: for each reach of an evaluation, those of them that may change what blocks read.
+        static: positions of the rules in blocks.
         static_ids: ids of the rules in blocks, without those that a skipAfter passes over.
-        static_keys: members of TX that any block reads.
+        keys: members of TX that any block reads.
     """
 
     end: Transaction
     blocks: dict[int, Block]
     reachable: tuple[int, ...]
-    taints: tuple[frozenset[int], ...]
+    static: frozenset[int]
     static_ids: frozenset[int]
-    static_keys: frozenset[bytes]
+    keys: frozenset[bytes]
 
 
 class _Phase:
     """What is the same for all programs of one phase."""
 
-    def __init__(self, plan: Plan, phase: int, passes: Passes) -> None:
+    def __init__(self, plan: Plan, phase: int, passes: Passes, keys: frozenset[bytes], *, by_chain: bool) -> None:
         self.number = phase
+        self.plan = plan
         self.rules = plan.phases[phase]
         self.landing = {i: _landing(self.rules, i) for i, rule in enumerate(self.rules) if rule.skip_after}
-        self.prechecks: dict[int, Precheck] = {}
-        if passes.prechecks:
-            for position, rule in enumerate(self.rules):
-                if not rule.marker and (precheck := precheck_of(rule)) is not None:
-                    self.prechecks[position] = precheck
+        self.visits: list[Visit | None] = []
+        for rule in self.rules:
+            precheck = precheck_of(rule, by_chain=by_chain) if passes.prechecks and not rule.marker else None
+            self.visits.append(None if rule.marker else self._visit(rule, precheck, keys))
+
+    def _visit(self, rule: CompiledRule, precheck: Precheck | None, keys: frozenset[bytes]) -> Visit:
+        dirties: list[frozenset[bytes] | None] = []
+        for reach in Reach:
+            written = footprint(self.plan, rule, reach)
+            dirties.append(None if written.opaque else written.touched(keys))
+        effects = [effect for member in members(rule) for effect in member.effects]
+        changes_rules = any((note := note_of(effect)) is None or note.writes is None for effect in effects)
+        return Visit(rule, precheck, tuple(dirties), changes_rules)
 
     def program(self, maker: LaneMaker, walked: _Walked | None) -> PhaseProgram:
         """The program for one history; for none (not walked) it has no clean way."""
         laned = maker.laned(self.number)
-        full = tuple(i for i, rule in enumerate(self.rules) if not rule.marker and i not in laned)
-        prechecks = {i: check for i, check in self.prechecks.items() if i not in laned}
-        if walked is None:
-            return PhaseProgram(
-                rules=self.rules,
-                clean=full,
-                blocks={},
-                full=full,
-                sources=maker.sources(self.number),
-                reachable=frozenset(range(len(self.rules))),
-                taints=(frozenset(),) * len(Reach),
-                prechecks=prechecks,
-                landing=self.landing,
-            )
-        clean = sorted({*(i for i in walked.reachable if i not in laned), *walked.blocks})
-        return PhaseProgram(
+        visits = tuple(
+            replace(visit, precheck=None) if visit is not None and i in laned and visit.rule.chain is None else visit
+            for i, visit in enumerate(self.visits)
+        )
+        full = tuple(i for i, visit in enumerate(visits) if visit is not None and i not in laned)
+        before = FOLLOWING.get(self.number)
+        program = PhaseProgram(
             rules=self.rules,
-            clean=tuple(clean),
-            blocks=walked.blocks,
+            visits=visits,
+            stretches=(),
+            blocks={},
+            static=frozenset(),
             full=full,
             sources=maker.sources(self.number),
-            reachable=frozenset(walked.reachable),
-            taints=walked.taints,
-            prechecks=prechecks,
+            early=maker.sources(before) if before is not None else (),
+            reachable=frozenset(range(len(self.rules))),
             landing=self.landing,
-            static_ids=walked.static_ids,
-            static_keys=walked.static_keys,
         )
+        if walked is None:
+            return program
+        clean = sorted({*(i for i in walked.reachable if i not in laned), *walked.blocks})
+        return replace(
+            program,
+            stretches=_stretches(clean, walked.blocks, visits, len(self.rules)),
+            blocks=walked.blocks,
+            static=walked.static,
+            reachable=frozenset(walked.reachable),
+            static_ids=walked.static_ids,
+            static_keys=walked.keys,
+        )
+
+
+@dataclass(slots=True)
+class _StretchDraft:
+    """A stretch that still grows."""
+
+    positions: list[int] = field(default_factory=list)
+    checks: list[Precheck] = field(default_factory=list)
+    block: Block | None = None
+
+    def add_block(self, position: int, block: Block) -> None:
+        """Add a block."""
+        self.positions.append(position)
+        self.block = block if self.block is None else self.block.then(block)
+
+    def takes(self, visit: Visit) -> bool:
+        """Whether the precheck of a rule may be asked before the blocks of the stretch are applied."""
+        if self.block is None:
+            return True
+        reads = tx_reads(visit.rule)
+        return reads is not None and reads.isdisjoint({*self.block.changes, *self.block.removed})
+
+
+def _stretches(
+    clean: Sequence[int], blocks: dict[int, Block], visits: Sequence[Visit | None], end: int
+) -> tuple[Stretch, ...]:
+    """The clean way in stretches, each as long as can be."""
+    done: list[Stretch] = []
+    draft = _StretchDraft()
+
+    def close(until: int) -> None:
+        nonlocal draft
+        done.append(Stretch(until, tuple(draft.positions), tuple(draft.checks), draft.block))
+        draft = _StretchDraft()
+
+    for position in clean:
+        block, visit = blocks.get(position), visits[position]
+        if block is not None:
+            draft.add_block(position, block)
+            continue
+        assert visit is not None
+        if visit.precheck is None:
+            close(position)
+            done.append(Stretch(position + 1, (position,), None, None))
+        else:
+            if not draft.takes(visit):
+                close(position)
+            draft.positions.append(position)
+            draft.checks.append(visit.precheck)
+    close(end)
+    return tuple(done)
 
 
 def _landing(rules: Sequence[CompiledRule], position: int) -> int:
@@ -197,6 +262,7 @@ class _Statics:
         rules = self.plan.phases[history[-1]]
         blocks: dict[int, Block] = {}
         reachable: list[int] = []
+        static: set[int] = set()
         static_ids: set[int] = set()
         position = 0
         while position < len(rules):
@@ -204,29 +270,27 @@ class _Statics:
             if rule.marker:
                 position += 1
             elif self._is_static(rule):
-                position = self._block(tx, rules, position, blocks, static_ids)
+                position = self._block(tx, rules, position, blocks, static, static_ids)
             else:
                 reachable.append(position)
                 position += 1
-        taints = tuple(
-            frozenset(i for i in reachable if footprint(self.plan, rules[i], reach).touches(self.keys))
-            for reach in Reach
-        )
-        return _Walked(tx, blocks, tuple(reachable), taints, frozenset(static_ids), self.keys)
+        return _Walked(tx, blocks, tuple(reachable), frozenset(static), frozenset(static_ids), self.keys)
 
     def _is_static(self, rule: CompiledRule) -> bool:
         return self.footprints[id(rule)].only_tx and not rule.log
 
-    def _block(
+    def _block(  # noqa: PLR0917  one call
         self,
         tx: Transaction,
         rules: Sequence[CompiledRule],
         position: int,
         blocks: dict[int, Block],
+        static: set[int],
         static_ids: set[int],
     ) -> int:
-        """Run the static rules from a position on; add their block and their ids; the position behind them."""
+        """Run the static rules from a position on; add their block, positions and ids; the position behind them."""
         first, before = position, dict(tx.tx)
+        reads: set[bytes] = set()
         recorder = tx.tx = _Recorder(before)
         tx.records.clear()
         tx.matched_var = None
@@ -238,7 +302,9 @@ class _Statics:
             if not self._is_static(rule):
                 break
             tx.matched_vars = []
+            static.add(position)
             static_ids.add(rule.id)
+            reads |= self.footprints[id(rule)].reads
             if evaluate(tx, rule):
                 position = _landing(rules, position) if rule.skip_after else position + 1
                 # Of removed rules `skip` counts none: those it passes matter too.
@@ -249,6 +315,9 @@ class _Statics:
         tx.tx = dict(recorder)
         moved = recorder.removed
         blocks[first] = Block(
+            start=first,
+            end=position,
+            reads=frozenset(reads),
             changes={key: value for key, value in tx.tx.items() if before.get(key) != value or key in moved},
             removed=tuple(moved),
             records=tuple(record._replace(disruptive=False) for record in tx.records),

@@ -58,11 +58,10 @@ class Footprint:
     opaque: bool
     only_tx: bool
 
-    def touches(self, keys: frozenset[bytes]) -> bool:
-        """Whether it may write one of some members."""
-        if self.opaque or not self.writes.isdisjoint(keys):
-            return True
-        return any(key.startswith(prefix) for prefix in self.prefixes for key in keys)
+    def touched(self, keys: frozenset[bytes]) -> frozenset[bytes]:
+        """Those of some members that it may write, if it is not opaque."""
+        named = {key for key in keys if any(key.startswith(prefix) for prefix in self.prefixes)}
+        return (self.writes & keys) | named
 
 
 class Reach(IntEnum):
@@ -117,6 +116,12 @@ def members(rule: CompiledRule) -> Iterator[CompiledRule]:
     while member is not None:
         yield member
         member = member.chain
+
+
+def is_silent(rule: CompiledRule) -> bool:
+    """Whether a member of a chain leaves nothing behind, but MATCHED_VAR, when the rest of the chain does not match."""
+    operator = rule.operator
+    return operator is not None and operator.name in SIDE_EFFECT_FREE and not rule.effects and not rule.capture
 
 
 def _add_write(macro: Macro, writes: set[bytes], prefixes: list[bytes], reads: set[bytes]) -> None:

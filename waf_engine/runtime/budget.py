@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from waf_engine.compiler.plan import Phase
+from waf_engine.runtime.lanes import HeaderSource
 from waf_engine.runtime.match import Interruption
 from waf_engine.runtime.planned import PlannedExecutor
 from waf_engine.runtime.transaction import Transaction
@@ -256,10 +257,16 @@ def bounded(executor: Executor) -> Executor:
 
 
 def _watched_program(program: PhaseProgram) -> PhaseProgram:
-    return replace(program, sources=tuple(_watched_source(source) for source in program.sources))
+    return replace(
+        program,
+        sources=tuple(_watched_source(source) for source in program.sources),
+        early=tuple(_watched_source(source) for source in program.early),
+    )
 
 
-def _watched_source(source: Source) -> Source:
+def _watched_source(source: Source | HeaderSource) -> Source | HeaderSource:
+    if isinstance(source, HeaderSource):
+        return source  # HAProxy bounds what all headers take together
     name, read = source.variable.name, source.read
 
     def watched(tx: Transaction) -> Sequence[Entry]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from waf_engine.types import Entry, UploadedFile
 
 
@@ -50,6 +52,8 @@ class Request:
         multipart_filenames: MULTIPART_FILENAME.
         xml: the parsed XML tree.
         server_name: the host that was asked for, without port.
+        index: the values of the headers by name in lower case; made by `header_values`.
+        indexed: how many headers are in it.
     """
 
     method: bytes = b""
@@ -78,6 +82,22 @@ class Request:
     multipart_filenames: list[Entry] = field(default_factory=list)
     xml: Any = None
     server_name: bytes = b""
+    index: dict[bytes, list[bytes]] = field(default_factory=dict)
+    indexed: int = 0
+
+    def header_values(self, name: bytes) -> Sequence[bytes]:
+        """The values of all headers of a name.
+
+        Args:
+            name: in lower case.
+        """
+        headers = self.headers
+        if self.indexed != len(headers):
+            index: dict[bytes, list[bytes]] = {}
+            for key, value in headers:
+                index.setdefault(key.lower(), []).append(value)
+            self.index, self.indexed = index, len(headers)
+        return self.index.get(name, ())
 
 
 @dataclass(slots=True)

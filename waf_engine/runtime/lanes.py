@@ -1,8 +1,9 @@
 """Lanes: all rules that look at the same variable, asked at once about a value.
 
 A lane is given a value of its variable and answers with candidates: the positions of the rules that may match it.
-The value is transformed once for each distinct chain that can change it, each distinct result is scanned once,
-and what no scan can decide (libinjection) is asked directly. Answers on short values are remembered.
+The value is transformed once for each distinct chain that can change it, each distinct result is scanned once
+for the patterns that look at it, and what no scan can decide is asked directly, where the value has a byte that
+it needs. Answers on short values are remembered.
 """
 
 from __future__ import annotations
@@ -22,10 +23,14 @@ MAX_REMEMBERED: Final = 256
 """Bytes of a value whose answer is remembered: names, header values, most cookies."""
 OVERHEAD: Final = 200
 """Bytes that remembering one value costs beside the value."""
+LATER: Final = 1 << 20
+"""Added to the position of a candidate that belongs to the phase after the one in which it is found."""
 MAX_SHAPES: Final = 4096
 """Sets of special bytes for which the list of active chains is kept."""
 
 Candidates = tuple[int, ...]
+Key = tuple[int, bytes, bytes]
+"""What an answer is remembered by: the lane's or source's number, and what it was asked about."""
 
 
 class Memory:
@@ -35,50 +40,70 @@ class Memory:
     dropped; what is asked for again moves up. So what repeats stays and what does not leaves.
 
     Attributes:
-        young: the young generation, by lane and value; lanes look here first.
+        young: the young generation; lanes look here first.
     """
 
     def __init__(self, budget: int) -> None:
         self._half = budget // 2
         self._used = 0
-        self.young: dict[tuple[int, bytes], Candidates] = {}
-        self._old: dict[tuple[int, bytes], Candidates] = {}
+        self.young: dict[Key, Candidates] = {}
+        self._old: dict[Key, Candidates] = {}
 
-    def get(self, lane: int, value: bytes) -> Candidates | None:
-        """The remembered answer of a lane on a value, or None."""
-        key = (lane, value)
+    def get(self, key: Key) -> Candidates | None:
+        """The remembered answer, or None."""
         found = self.young.get(key)
         if found is None and (found := self._old.get(key)) is not None:
-            self.put(lane, value, found)
+            self.put(key, found)
         return found
 
-    def put(self, lane: int, value: bytes, answer: Candidates) -> None:
+    def put(self, key: Key, answer: Candidates) -> None:
         """Remember an answer."""
         if self._used >= self._half:
             self._old, self.young, self._used = self.young, {}, 0
-        self.young[lane, value] = answer
-        self._used += len(value) + OVERHEAD
+        self.young[key] = answer
+        self._used += len(key[1]) + len(key[2]) + OVERHEAD
 
 
 @dataclass(frozen=True, slots=True)
 class DirectTest:
-    """A test that is asked about every value, since no pattern can speak for it.
+    """A test that is asked about a value, since no scan speaks for it.
 
     Attributes:
         rule: the rule's position.
         chain: the number of the chain whose results it sees.
-        test: the operator; pure.
-        idle: bytes of which a value that matches has at least one other; empty when nothing is known.
+        test: the operator; depends on the value alone, and changes nothing.
+        needs: bytes of which a value that matches has at least one; None when nothing is known.
+        negated: whether a value matches when the test finds nothing; then nothing is known.
     """
 
     rule: int
     chain: int
     test: Test
-    idle: bytes = b""
+    needs: frozenset[int] | None = None
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A chain of transformations, as rules of one lane have it.
+
+    Attributes:
+        steps: the transformations.
+        triggers: for each the bytes of which one must occur for it to change a value; None: any value may change.
+        every_step: whether the rules see its intermediate results too (multiMatch).
+        scanner: what scans its results, where they are not the value itself; None: nothing does.
+    """
+
+    steps: tuple[Transformation, ...]
+    triggers: tuple[frozenset[int] | None, ...]
+    every_step: bool
+    scanner: Scanner | None
 
 
 Step = tuple[int, "Transformation"]
 """One step of a chain: the number of the value that it starts from, and what it does."""
+Asked = tuple[int, "Test", bool, tuple[int, ...], bytes]
+"""A direct test in a shape: rule, test, negated, the results that it sees, and the bytes that cannot make a match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +112,13 @@ class Shape:
 
     Attributes:
         steps: transformations, each on an earlier result; result 0 is the value itself.
-        results: the numbers of the results to be scanned, without 0.
-        chains: for each chain the numbers of the results that its rules see: the last, or with multiMatch all.
-        scan_original: whether the value itself is to be scanned.
+        scans: what scans which results, without 0.
+        asked: the direct tests.
     """
 
     steps: tuple[Step, ...]
-    results: tuple[int, ...]
-    chains: tuple[tuple[int, ...], ...]
-    scan_original: bool
+    scans: tuple[tuple[Callable[[bytes], list[int]], tuple[int, ...]], ...]
+    asked: tuple[Asked, ...]
 
 
 class Lane:
@@ -104,21 +127,17 @@ class Lane:
     Args:
         number: unique in the rule set; the key of its memory.
         chains: the distinct chains of transformations of its rules.
-        triggers: for each chain the bytes of which one must occur for it to change a value; None: any.
-        every_step: for each chain whether its rules see its intermediate results too (multiMatch).
-        scanner: what scans; None if no rule of the lane has a pattern.
-        rules_of: for each pattern of the scanner that concerns this lane, the rules it speaks for.
+        scanner: what scans the value itself; None if no rule of the lane has a pattern.
+        rules_of: for each pattern that concerns this lane, the rules it speaks for.
         always: rules that are candidates for every value.
-        direct: tests that are asked about every value.
+        direct: tests that are asked directly.
         memory: where answers are remembered; None for nowhere.
     """
 
-    def __init__(  # noqa: PLR0917  one call, in the planner, all by keyword
+    def __init__(  # noqa: PLR0917  one call, in the planner
         self,
         number: int,
-        chains: Sequence[tuple[Transformation, ...]],
-        triggers: Sequence[frozenset[int] | None],
-        every_step: Sequence[bool],
+        chains: Sequence[Chain],
         scanner: Scanner | None,
         rules_of: Mapping[int, Candidates],
         always: Candidates,
@@ -127,17 +146,12 @@ class Lane:
     ) -> None:
         self.number = number
         self._chains = tuple(chains)
-        self._triggers = tuple(triggers)
-        self._every_step = tuple(every_step)
-        self._scanner = scanner
+        self._scan = scanner.scan if scanner is not None else None
         self._rules_of = dict(rules_of)
         self._always = always
         self._direct = tuple(direct)
         self._memory = memory
-        special: set[int] = set()
-        for trigger in triggers:
-            special |= trigger or frozenset()
-        self._plain = bytes(byte for byte in range(256) if byte not in special)
+        self._plain, self._classes = _classes(chains, direct)
         self._shapes: dict[frozenset[int], Shape] = {}
         self._plain_shape = self._shape(frozenset())
 
@@ -145,71 +159,108 @@ class Lane:
         """The positions of the rules that may match a value."""
         memory = self._memory
         if memory is None or len(value) > MAX_REMEMBERED:
-            return self._ask(value, tx)
-        found = memory.young.get((self.number, value))  # most answers are here: the call is saved
+            return self.ask(value, tx)
+        key = (self.number, b"", value)
+        found = memory.young.get(key)  # most answers are here: the call is saved
         if found is None:
-            found = memory.get(self.number, value)
+            found = memory.get(key)
         if found is None:
-            found = self._ask(value, tx)
-            memory.put(self.number, value, found)
+            found = self.ask(value, tx)
+            memory.put(key, found)
         return found
 
-    def _ask(self, value: bytes, tx: Transaction) -> Candidates:
-        special = value.translate(None, self._plain)
-        shape = self._shape_of(special) if special else self._plain_shape
+    def ask(self, value: bytes, tx: Transaction) -> Candidates:  # noqa: C901  the hottest function there is: no calls
+        """The positions of the rules that may match a value, whatever is remembered."""
+        special = value.translate(self._classes, self._plain)
+        if special:
+            present = frozenset(special)
+            shape = self._shapes.get(present) or self._new_shape(present)
+        else:
+            shape = self._plain_shape
+        hits = self._scan(value) if self._scan is not None else []
         results = [value]
-        for start, transformation in shape.steps:
-            results.append(transformation(results[start]))
+        if shape.steps:
+            for start, transformation in shape.steps:
+                results.append(transformation(results[start]))
+            for scan, numbers in shape.scans:
+                before = value
+                for number in numbers:
+                    result = results[number]
+                    if result not in (value, before):
+                        hits += scan(result)
+                        before = result
+        if not hits and not shape.asked:
+            return self._always
         found = set(self._always)
-        if self._scanner is not None:
-            rules_of = self._rules_of
-            variants = {results[number] for number in shape.results}
-            if shape.scan_original:
-                variants.add(value)
-            for variant in variants:
-                for slot in self._scanner.scan(variant):
-                    if (rules := rules_of.get(slot)) is not None:
-                        found.update(rules)
-        for direct in self._direct:
-            if direct.rule in found:
+        rules_of = self._rules_of
+        for slot in hits:
+            if slot in rules_of:
+                found.update(rules_of[slot])
+        for rule, test, negated, numbers, idle in shape.asked:
+            if rule in found:
                 continue
-            for number in shape.chains[direct.chain]:
-                subject = results[number]
-                if direct.idle and not subject.translate(None, direct.idle):
+            for number in numbers:
+                result = results[number]
+                if idle and not result.translate(None, idle):
                     continue
-                if direct.test(subject, tx) is not None:
-                    found.add(direct.rule)
+                if (test(result, tx) is None) is negated:
+                    found.add(rule)
                     break
         return tuple(found)
 
-    def _shape_of(self, special: bytes) -> Shape:
-        key = frozenset(special)
-        shape = self._shapes.get(key)
-        if shape is None:
-            shape = self._shape(key)
-            if len(self._shapes) >= MAX_SHAPES:
-                self._shapes.clear()
-            self._shapes[key] = shape
+    def _new_shape(self, present: frozenset[int]) -> Shape:
+        shape = self._shape(present)
+        if len(self._shapes) >= MAX_SHAPES:
+            self._shapes.clear()
+        self._shapes[present] = shape
         return shape
 
-    def _shape(self, special: frozenset[int]) -> Shape:
+    def _shape(self, present: frozenset[int]) -> Shape:
         """The steps for values with these special bytes; beginnings that chains share are done once."""
         steps: list[Step] = []
         known: dict[Step, int] = {}
-        results: set[int] = set()
-        chains: list[tuple[int, ...]] = []
-        for chain, trigger, every_step in zip(self._chains, self._triggers, self._every_step, strict=True):
+        scans: dict[Callable[[bytes], list[int]], dict[int, None]] = {}
+        results: list[tuple[int, ...]] = []
+        for chain in self._chains:
             seen = [0]
-            if trigger is None or not trigger.isdisjoint(special):
-                for transformation in chain:
-                    step = (seen[-1], transformation)
-                    if step not in known:
-                        steps.append(step)
-                        known[step] = len(steps)
-                    seen.append(known[step])
-            chains.append(tuple(seen) if every_step else (seen[-1],))
-            results.update(chains[-1])
-        return Shape(tuple(steps), tuple(sorted(results - {0})), tuple(chains), 0 in results)
+            for transformation, trigger in zip(chain.steps, chain.triggers, strict=True):
+                # What an earlier step made may hold any byte; the value itself is known.
+                if seen[-1] == 0 and trigger is not None and trigger.isdisjoint(present):
+                    continue
+                step = (seen[-1], transformation)
+                if step not in known:
+                    steps.append(step)
+                    known[step] = len(steps)
+                seen.append(known[step])
+            results.append(tuple(dict.fromkeys(seen)) if chain.every_step else (seen[-1],))
+            if chain.scanner is not None:
+                wanted = scans.setdefault(chain.scanner.scan, {})
+                wanted.update((number, None) for number in results[-1] if number)
+        asked = []
+        for direct in self._direct:
+            numbers = results[direct.chain]
+            needs = None if direct.negated else direct.needs
+            if needs is not None and needs.isdisjoint(present):
+                numbers = tuple(number for number in numbers if number)
+            if numbers:
+                idle = b"" if needs is None else bytes(byte for byte in range(256) if byte not in needs)
+                asked.append((direct.rule, direct.test, direct.negated, numbers, idle))
+        return Shape(
+            tuple(steps),
+            tuple((scan, tuple(numbers)) for scan, numbers in scans.items() if numbers),
+            tuple(asked),
+        )
+
+
+def _classes(chains: Sequence[Chain], direct: Sequence[DirectTest]) -> tuple[bytes, bytes]:
+    """The bytes that mean nothing to any chain or test, and a table that maps those which mean the same to one."""
+    sets = {trigger for chain in chains for trigger in chain.triggers if trigger is not None}
+    sets |= {test.needs for test in direct if test.needs is not None}
+    ordered = list(sets)
+    first: dict[tuple[bool, ...], int] = {}
+    table = bytes(first.setdefault(tuple(byte in s for s in ordered), byte) for byte in range(256))
+    plain = bytes(byte for byte in range(256) if not any(byte in s for s in ordered))
+    return plain, table
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +268,7 @@ class Source:
     """A variable whose values are given to lanes.
 
     Attributes:
+        variable: the variable.
         read: gives its members.
         by_key: lanes of members that some rule names, by lower-case key.
         other: the lane of all other members; None when no rule looks at them.
@@ -234,3 +286,55 @@ class Source:
             lane = by_key.get(key.lower(), other) if by_key else other
             if lane is not None and (named := lane.candidates(value, tx)):
                 found.update(named)
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderSource:
+    """The request's headers and their names, asked about together: a header line that is known needs one look.
+
+    Attributes:
+        number: unique among lanes and sources.
+        values: the headers.
+        names: their names; None when no rule looks at them.
+        memory: where answers are remembered; None for nowhere.
+    """
+
+    number: int
+    values: Source
+    names: Source | None
+    memory: Memory | None
+
+    def collect(self, tx: Transaction, found: set[int]) -> None:
+        """Add the candidates of all headers and their names."""
+        memory, number = self.memory, self.number
+        if memory is None:
+            for name, value in tx.request.headers:
+                if named := self._ask(name, value, tx):
+                    found.update(named)
+            return
+        young = memory.young
+        for name, value in tx.request.headers:
+            key = (number, name, value)
+            remembered = young.get(key)
+            if remembered is None:
+                remembered = self._remembered(memory, key, tx)
+            if remembered:
+                found.update(remembered)
+
+    def _remembered(self, memory: Memory, key: Key, tx: Transaction) -> Candidates:
+        if len(key[1]) + len(key[2]) > MAX_REMEMBERED:
+            return self._ask(key[1], key[2], tx)
+        found = memory.get(key)
+        if found is None:
+            found = self._ask(key[1], key[2], tx)
+            memory.put(key, found)
+        return found
+
+    def _ask(self, name: bytes, value: bytes, tx: Transaction) -> Candidates:
+        lane = self.values.by_key.get(name.lower(), self.values.other)
+        named = lane.ask(value, tx) if lane is not None else ()
+        if self.names is not None:
+            lane = self.names.by_key.get(name.lower(), self.names.other)
+            if lane is not None:
+                named += lane.candidates(name, tx)
+        return named

@@ -2,26 +2,29 @@
 
 For each phase there is a program (made by `compiler/program.py`). The values that rules look at go to lanes first,
 which name candidates; then candidates, and the rules that no scan can speak for, are evaluated in the order of
-the files by the reference interpreter's own `evaluate`. Rules that depend on TX alone come as blocks, computed in
-advance, as long as nothing in this transaction has touched what they read ("clean"); after that they are
-evaluated like all others.
+the files. Rules that depend on TX alone come as blocks, computed in advance: a block counts as long as nothing in
+this transaction has written what its rules read ("dirty"); else its rules are evaluated one by one.
+
+While all goes as computed a transaction is *clean*. It stops being so when a rule jumps, or changes something that
+cannot be followed; from then on every rule that no lane speaks for is asked.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from waf_engine.compiler.plan import Allow, Phase
 from waf_engine.runtime.evaluate import evaluate
+from waf_engine.runtime.lanes import LATER
 from waf_engine.runtime.reference import is_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from waf_engine.compiler.plan import CompiledRule
-    from waf_engine.runtime.lanes import Source
+    from waf_engine.runtime.lanes import HeaderSource, Source
     from waf_engine.runtime.match import MatchRecord
     from waf_engine.runtime.transaction import Transaction
 
@@ -31,12 +34,23 @@ if TYPE_CHECKING:
 ASKED, BEGUN, MATCHED = range(3)
 """How far the evaluation of a rule came: `compiler.static.Reach`, as plain numbers."""
 
+GO_ON: Final = -1
+"""All went as computed."""
+ENDED: Final = -2
+"""The phase ends here."""
+
+FOLLOWED_BY: Final = {1: 2, 3: 4}
+"""Phases in which candidates of the next phase are found, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
     """Consecutive rules on TX alone, and what they come to.
 
     Attributes:
+        start: the position of the first.
+        end: the position at which the walk goes on.
+        reads: members of TX that they read.
         changes: members of TX that they set.
         removed: members of TX that they remove, be it to set them anew.
         records: the matches of those that match.
@@ -44,6 +58,9 @@ class Block:
         matched_var: what MATCHED_VAR and MATCHED_VAR_NAME are after them; None: as before.
     """
 
+    start: int
+    end: int
+    reads: frozenset[bytes]
     changes: Mapping[bytes, bytes]
     removed: tuple[bytes, ...]
     records: tuple[MatchRecord, ...]
@@ -60,34 +77,84 @@ class Block:
         if self.records:
             tx.record(self.records, self.severity)
 
+    def then(self, after: Block) -> Block:
+        """This block and a later one as one."""
+        changes = {key: value for key, value in self.changes.items() if key not in after.removed}
+        return Block(
+            start=self.start,
+            end=after.end,
+            reads=self.reads | after.reads,
+            changes={**changes, **after.changes},
+            removed=tuple(dict.fromkeys((*self.removed, *after.removed))),
+            records=self.records + after.records,
+            severity=min(self.severity, after.severity),
+            matched_var=after.matched_var or self.matched_var,
+        )
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A rule that is evaluated, or at least asked.
+
+    Attributes:
+        rule: the rule.
+        precheck: says False when it cannot match; None: it has to be evaluated.
+        dirties: for each reach of an evaluation the members of TX, among those that blocks read, that it may have
+            changed; None: it may have changed anything.
+        changes_rules: whether its effects may remove rules or targets.
+    """
+
+    rule: CompiledRule
+    precheck: Precheck | None
+    dirties: tuple[frozenset[bytes] | None, ...]
+    changes_rules: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Consecutive positions that mostly come to nothing but a block.
+
+    Attributes:
+        end: the first position behind it.
+        positions: what is in it, blocks by their first position.
+        checks: the prechecks of its rules; while all say False, no rule of it matches. None where one must be visited.
+        block: all its blocks as one; no precheck reads what a block before it in the stretch writes.
+    """
+
+    end: int
+    positions: tuple[int, ...]
+    checks: tuple[Precheck, ...] | None
+    block: Block | None
+
+
+@dataclass(frozen=True, slots=True)
 class PhaseProgram:
     """What is to be done in one phase.
 
     Attributes:
         rules: the rules and markers of the phase; positions are indexes into it.
-        clean: positions to be visited while the transaction is clean, in order; those of blocks are their keys.
+        visits: for each rule how to visit it; None for markers.
+        stretches: the way of a clean transaction, in order; none for an order of phases that has none.
         blocks: blocks by position.
+        static: positions of rules in blocks.
         full: positions to be visited otherwise: all rules that no lane speaks for.
-        sources: the variables whose values are scanned.
+        sources: the variables whose values are asked about.
+        early: the variables that were asked about in the phase before, for this one too.
         reachable: positions that candidates may have while the transaction is clean.
-        taints: positions of rules that may write what blocks read: when they are evaluated at all, when only the
-            beginning of their chain matches, when they match.
-        prechecks: for some positions a function that says False when the rule cannot match.
         landing: for each position with a skipAfter, where it leads.
         static_ids: ids of the rules in blocks.
         static_keys: members of TX that any block reads.
     """
 
     rules: Sequence[CompiledRule]
-    clean: tuple[int, ...]
+    visits: Sequence[Visit | None]
+    stretches: tuple[Stretch, ...]
     blocks: Mapping[int, Block]
+    static: frozenset[int]
     full: tuple[int, ...]
-    sources: tuple[Source, ...]
+    sources: tuple[Source | HeaderSource, ...]
+    early: tuple[Source | HeaderSource, ...]
     reachable: frozenset[int]
-    taints: Sequence[frozenset[int]]
-    prechecks: Mapping[int, Precheck]
     landing: Mapping[int, int]
     static_ids: frozenset[int] = frozenset()
     static_keys: frozenset[bytes] = frozenset()
@@ -97,7 +164,7 @@ class PhaseProgram:
         return (
             (not tx.removed_ids or tx.removed_ids.isdisjoint(self.static_ids))
             and (not tx.removed_targets or self.static_ids.isdisjoint(tx.removed_targets))
-            and self.static_keys.isdisjoint(tx.keys_of_body)
+            and (not tx.keys_of_body or self.static_keys.isdisjoint(tx.keys_of_body))
         )
 
 
@@ -115,62 +182,129 @@ class PlannedExecutor:
         """Run one phase."""
         history = (*tx.clean_phases, phase)
         program = self._programs.get(history)
-        if tx.clean and program is not None and program.fits(tx):
+        if tx.clean and program is not None and program.stretches and program.fits(tx):
             tx.clean_phases = history
             position = _run_clean(tx, program, phase)
         else:
             tx.clean, position = False, 0
             program = program or self._programs[phase,]
-        if position is not None:
+        if position >= 0:
+            tx.clean = False  # something came otherwise than computed
             _run_full(tx, program, phase, position)
         if tx.allow is Allow.PHASE or (tx.allow is Allow.REQUEST and phase == Phase.REQUEST_BODY):
             tx.allow = None
 
 
-def _candidates(tx: Transaction, program: PhaseProgram) -> set[int]:
+def _candidates(tx: Transaction, program: PhaseProgram, phase: int) -> set[int]:
+    """The positions of the rules of this phase that the lanes name."""
     found: set[int] = set()
     for source in program.sources:
         source.collect(tx, found)
+    following = FOLLOWED_BY.get(phase)
+    if following is not None:
+        tx.later = (following, {position - LATER for position in found if position >= LATER})
+        return {position for position in found if position < LATER} if tx.later[1] else found
+    if program.early:
+        if tx.later is not None and tx.later[0] == phase:
+            found |= tx.later[1]
+        else:
+            named: set[int] = set()
+            for source in program.early:
+                source.collect(tx, named)
+            found.update(position - LATER for position in named if position >= LATER)
     return found
 
 
-def _run_clean(tx: Transaction, program: PhaseProgram, phase: int) -> int | None:
+def _run_clean(tx: Transaction, program: PhaseProgram, phase: int) -> int:
     """Run until the end, or until the transaction is no longer clean: then the position to go on from."""
-    found = _candidates(tx, program)
-    order = sorted({*program.clean, *(found & program.reachable)}) if found else program.clean
-    rules, blocks, prechecks = program.rules, program.blocks, program.prechecks
-    for position in order:
+    tx.candidates = found = _candidates(tx, program, phase)
+    wanted = sorted(found & program.reachable) if found else []
+    at, count = 0, len(wanted)
+    for stretch in program.stretches:
+        positions = stretch.positions
+        if at < count and wanted[at] < stretch.end:
+            start = at
+            while at < count and wanted[at] < stretch.end:
+                at += 1
+            positions = tuple(sorted({*positions, *wanted[start:at]}))
+        elif (checks := stretch.checks) is not None:
+            for check in checks:
+                if check(tx):
+                    break
+            else:
+                block = stretch.block
+                if block is None:
+                    continue
+                if not tx.dirty or block.reads.isdisjoint(tx.dirty):
+                    block.apply(tx)
+                    continue
+        following = _visit(tx, program, phase, positions)
+        if following != GO_ON:
+            return following
+    return ENDED
+
+
+def _visit(tx: Transaction, program: PhaseProgram, phase: int, positions: Sequence[int]) -> int:
+    """Do what some positions of a stretch want, each for itself: where to go on, `GO_ON` or `ENDED`."""
+    blocks, visits = program.blocks, program.visits
+    for position in positions:
         block = blocks.get(position)
         if block is not None:
-            block.apply(tx)
+            if not tx.dirty or block.reads.isdisjoint(tx.dirty):
+                block.apply(tx)
+            elif (following := _run_block(tx, program, phase, block)) != GO_ON:
+                return following
             continue
-        precheck = prechecks.get(position)
-        if precheck is not None and not precheck(tx):
+        visit = visits[position]
+        if visit is None or (visit.precheck is not None and not visit.precheck(tx)):
             continue
-        rule = rules[position]
+        rule = visit.rule
         if tx.removed_ids and rule.id in tx.removed_ids:
             continue
         tx.matched_vars = []
         matched = evaluate(tx, rule)
         if matched and (tx.interruption is not None or tx.allow is not None or rule.skip or rule.skip_after):
             tx.clean = False
-            tx.candidates = found
             return _next(tx, program, position, rule, phase)
         # A SecAction in front of a chain has begun without a match.
         reach = MATCHED if matched else BEGUN if tx.matched_vars or rule.operator is None else ASKED
-        if position in program.taints[reach] or not program.fits(tx):
-            tx.clean = False
-            tx.candidates = found
+        dirties = visit.dirties[reach]
+        if dirties is None:
             return position + 1
-    return None
+        if dirties:
+            tx.dirty |= dirties
+        if visit.changes_rules and not program.fits(tx):
+            return position + 1
+    return GO_ON
 
 
-def _next(tx: Transaction, program: PhaseProgram, position: int, rule: CompiledRule, phase: int) -> int | None:
-    """Where to go on after a rule that matched; None for the end of the phase."""
-    if tx.interruption is not None and phase != Phase.LOGGING:
-        return None
-    if is_allowed(tx, phase):
-        return None
+def _run_block(tx: Transaction, program: PhaseProgram, phase: int, block: Block) -> int:
+    """Evaluate the rules of a block, since something that they read was written."""
+    position = block.start
+    while position < block.end:
+        visit = program.visits[position]
+        if visit is None:
+            position += 1
+            continue
+        if position not in program.static:
+            return position  # the rule that skips this one did not match this time
+        tx.matched_vars = []
+        if evaluate(tx, visit.rule):
+            following = _next(tx, program, position, visit.rule, phase)
+            if following < 0:
+                return following
+            tx.dirty |= visit.dirties[MATCHED] or frozenset()
+        else:
+            following = position + 1
+            tx.dirty |= visit.dirties[MATCHED] or frozenset()  # that it did not match may be the difference
+        position = following
+    return GO_ON if position == block.end else position
+
+
+def _next(tx: Transaction, program: PhaseProgram, position: int, rule: CompiledRule, phase: int) -> int:
+    """Where to go on after a rule that matched; `ENDED` for the end of the phase."""
+    if (tx.interruption is not None and phase != Phase.LOGGING) or is_allowed(tx, phase):
+        return ENDED
     position = program.landing[position] if rule.skip_after else position + 1
     skip = rule.skip
     while skip and position < len(program.rules):
@@ -183,25 +317,24 @@ def _next(tx: Transaction, program: PhaseProgram, position: int, rule: CompiledR
 def _run_full(tx: Transaction, program: PhaseProgram, phase: int, start: int) -> None:
     """Run the phase from a position on, every rule for itself."""
     if start == 0 or tx.candidates is None:
-        tx.candidates = _candidates(tx, program)
+        tx.candidates = _candidates(tx, program, phase)
     found, tx.candidates = tx.candidates, None
     order = sorted({*program.full, *found})
     if is_allowed(tx, phase) or (tx.interruption is not None and phase != Phase.LOGGING):
         return
-    rules, prechecks = program.rules, program.prechecks
+    visits = program.visits
     for index in range(bisect_left(order, start), len(order)):
         position = order[index]
         if position < start:
             continue
-        precheck = prechecks.get(position)
-        if precheck is not None and not precheck(tx):
+        visit = visits[position]
+        if visit is None or (visit.precheck is not None and not visit.precheck(tx)):
             continue
-        rule = rules[position]
+        rule = visit.rule
         if tx.removed_ids and rule.id in tx.removed_ids:
             continue
         tx.matched_vars = []
         if evaluate(tx, rule):
-            following = _next(tx, program, position, rule, phase)
-            if following is None:
+            start = _next(tx, program, position, rule, phase)
+            if start == ENDED:
                 return
-            start = following

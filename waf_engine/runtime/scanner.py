@@ -1,50 +1,71 @@
 """Multi-pattern scanning: which of many patterns occur in a value, in one pass.
 
-A `Scanner` holds the patterns of many rules in two Hyperscan databases: one of those that can occur in plain
-text (letters, digits, a few marks), one of all. What a scan reports are candidates, never a verdict: it may
-report too much, and must not miss anything that RE2 would find. Where the two read a pattern otherwise it is
-rewritten (`for_hyperscan`) or not scanned (`is_scannable`).
+A `Scanner` holds the patterns of many rules in Hyperscan databases: for values of plain text (letters, digits, a few
+marks), for values with other marks but without quotes and brackets, and for all others. Each database holds its
+patterns as they are on texts of its alphabet (`compiler/restrict.py`), so the first two are small and fast. What a
+scan reports are candidates, never a verdict: it may report too much, and must not miss anything that RE2 would find.
+Where the two read a pattern otherwise it is rewritten (`for_hyperscan`) or not scanned (`is_scannable`).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from waf_engine.compiler.alphabet import may_match
+from waf_engine.compiler.restrict import restrict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from waf_engine.runtime.databases import DatabaseCache
-    from waf_engine.runtime.scan_patterns import ScanPattern
+    from waf_engine.runtime.databases import Database, Numbered
 
 PLAIN: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _-.,/:@"
-"""Bytes of plain values: names, words, numbers, addresses, paths. About half the cost of a full scan."""
+"""Bytes of plain values: names, words, numbers, addresses, paths."""
+MARKED: Final = PLAIN + b"\t\n\r!#%&*+;<=>?^~{}" + bytes(range(0x80, 0x100))
+"""Bytes of values without quotes, brackets, backslashes, dollar signs and bars, which are what evasions are made of."""
+FEW: Final = 64
+"""Patterns of a scanner up to which one database is as fast as three."""
+
+
+def alphabets_for(patterns: Sequence[Numbered]) -> tuple[bytes, ...]:
+    """The alphabets for which a scanner of these patterns has databases of their own."""
+    return (PLAIN, MARKED) if len(patterns) > FEW else ()
+
+
+def restricted(patterns: Sequence[Numbered], alphabet: bytes) -> list[Numbered]:
+    """Numbered patterns as they are on texts of an alphabet; those that cannot occur there are left out."""
+    values = frozenset(alphabet)
+    return [
+        (slot, replace(pattern, expression=lighter))
+        for slot, pattern in patterns
+        if (lighter := restrict(pattern.expression, values)) is not None
+    ]
 
 
 class Scanner:
     """The patterns of many rules, scanned at once.
 
     Args:
-        patterns: the patterns; their positions are what a scan reports.
-        cache: where compiled databases are kept.
+        everything: the database of all patterns.
+        by_alphabet: the databases for `PLAIN` and `MARKED`, or none.
+
+    Attributes:
+        refused: positions of the patterns that a scan does not speak for, since one of its databases lacks them.
     """
 
-    def __init__(self, patterns: Sequence[ScanPattern], cache: DatabaseCache) -> None:
-        everything = cache.database(list(enumerate(patterns)))
-        self.refused = everything.refused
-        self._all = everything
-        plain = frozenset(PLAIN)
-        self._plain = cache.database(
-            [
-                (slot, pattern)
-                for slot, pattern in enumerate(patterns)
-                if slot not in self.refused and may_match(pattern.expression, plain)
-            ]
-        )
+    def __init__(self, everything: Database, by_alphabet: Sequence[tuple[bytes, Database]] = ()) -> None:
+        self.refused = everything.refused.union(*(database.refused for _, database in by_alphabet))
+        self._all = everything.scan
+        self.scan = self._all
+        if by_alphabet:
+            (_, plain), (_, marked) = by_alphabet
+            self._plain, self._marked = plain.scan, marked.scan
+            self.scan = self._scan
 
-    def scan(self, value: bytes) -> list[int]:
+    def _scan(self, value: bytes) -> list[int]:
         """The positions of the patterns that may occur in a value, each at least once if it does."""
         if not value.translate(None, PLAIN):
-            return self._plain.scan(value)
-        return self._all.scan(value)
+            return self._plain(value)
+        if not value.translate(None, MARKED):
+            return self._marked(value)
+        return self._all(value)
