@@ -122,6 +122,8 @@ def wrap(plain: socket.socket, context: ssl.SSLContext) -> TlsSocket:
     """
     plain.setblocking(False)
     try:
+        if plain.family != socket.AF_UNIX:
+            plain.getpeername()  # `ssl` would take a connection that was reset for one that is still to be made
         return cast("TlsSocket", context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False))
     except OSError as error:
         plain.close()
@@ -162,7 +164,7 @@ def why_failed(error: OSError) -> str:
     """The reason of a handshake that failed, for the log; empty when the client just went away."""
     if not isinstance(error, ssl.SSLError) or isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return ""
-    reason = error.reason or ""
+    reason = getattr(error, "reason", "") or ""
     return _REASONS.get(reason) or reason.replace("_", " ").lower() or "the handshake failed"
 
 

@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.adapters.certificates import Certificates, make_certificates
 from tests.adapters.harness import Processes, Site, haproxy_binaries
 from tests.conftest import absent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Certificates and keys; tests that add to them copy what they need."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(params=["debian", "pypi"])
