@@ -34,6 +34,8 @@ MAX_REQUESTS = 16
 """Requests served at a time; Prometheus makes one. Others are turned away."""
 MAX_SECONDS = 5
 """How long each step of a request may take."""
+LOOK_EVERY = 0.5
+"""Seconds between two looks whether it is to stop."""
 NOT_FOUND = "not found: there are /metrics, /healthz and /readyz\n"
 
 
@@ -89,7 +91,7 @@ class Monitor:
         for each in self._sockets:
             each.setblocking(True)
             server = _Server(each, self._answer, free)
-            threading.Thread(target=server.serve_forever, args=(0.5,), name="metrics", daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(LOOK_EVERY,), name="metrics", daemon=True).start()
             self._servers.append(server)
 
     def close(self) -> None:

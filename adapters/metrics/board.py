@@ -8,6 +8,7 @@ processes only.
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import threading
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from adapters.metrics.recorder import Recorder
 from adapters.metrics.sheet import Sheet, places, series
@@ -371,13 +373,8 @@ def _add_series(family: Family, metric: Metric, labels: dict[str, str], cells: l
         return
     *counts, total = cells
     so_far = 0.0
-    for bound, count in zip((*map(_bound, metric.buckets), "+Inf"), counts, strict=True):
+    for bound, count in zip((*metric.buckets, math.inf), counts, strict=True):
         so_far += count
-        family.add_sample(f"{metric.name}_bucket", labels | {"le": bound}, so_far)
+        family.add_sample(f"{metric.name}_bucket", labels | {"le": floatToGoString(bound)}, so_far)
     family.add_sample(f"{metric.name}_sum", labels, total)
     family.add_sample(f"{metric.name}_count", labels, so_far)
-
-
-def _bound(bound: float) -> str:
-    """A bound as clients for Go write it, without the ``.0`` of Python: series of coraza-spoa go on."""
-    return f"{bound:g}"

@@ -60,7 +60,7 @@ def _one(name: str) -> int:
 
 _MESSAGE = _one("coraza_handle_spoe_duration_seconds")
 _NO_VERDICT = _cells("spoa_waf_no_verdict_total", REASONS)
-_OPEN, _ACCEPTED = _one("spoa_waf_connections"), _one("spoa_waf_connections_total")
+_OPEN, _ACCEPTED = _one("spoa_waf_open_connections"), _one("spoa_waf_connections_total")
 _FAILURES = _cells("spoa_waf_connection_failures_total", FAILURES)
 _FAILURE_OF = {int(code): _FAILURES[code.name.lower().replace("_", "-")] for code in StatusCode if code}
 _IN, _OUT = _cells("spoa_waf_frames_received_total", FRAMES_IN), _cells("spoa_waf_frames_sent_total", FRAMES_OUT)

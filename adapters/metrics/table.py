@@ -270,7 +270,7 @@ METRICS = (
         labels=(("reason", GONE),),
     ),
     # -- connections
-    Metric(name="spoa_waf_connections", kind=_GAUGE, help="Connections of HAProxy that are open."),
+    Metric(name="spoa_waf_open_connections", kind=_GAUGE, help="Connections of HAProxy that are open."),
     Metric(name="spoa_waf_connections_total", kind=_COUNTER, help="Connections of HAProxy that were accepted."),
     Metric(
         name="spoa_waf_connection_failures_total",
