@@ -47,7 +47,7 @@ def extent(headers: Headers, received: int) -> tuple[Extent, int]:
         if length == 14:  # two names among a dozen: their lengths tell them from the others
             if name.lower() == b"content-length":
                 text = value.strip(b" \t")
-                announced = int(text) if text.isdigit() and length < 20 else -1
+                announced = int(text) if text.isdigit() and len(text) < 20 else -1
         elif length == 17 and name.lower() == b"transfer-encoding":
             chunked = True
     if chunked or (announced < 0 and received):

@@ -150,3 +150,48 @@ def test_a_register_is_told_what_is_known_here():
     store.take("c")
 
     assert told.what == [("add", "a"), ("add", "b"), ("remove", "a")]
+
+
+def test_beyond_the_bytes_the_oldest_leave() -> None:
+    store, _ = _store(limit=10, limit_bytes=100)
+    store.put("a", "A", 40)
+    store.put("b", "B", 40)
+
+    assert store.put("c", "C", 90) == [("A", Gone.EVICTED), ("B", Gone.EVICTED)]
+    assert store.counters.bytes == 90
+    assert store.take("a") == (None, Gone.EVICTED)
+    assert store.put("d", "D", 1000) == [("C", Gone.EVICTED)]  # the newest always may wait
+    assert store.take("d") == ("D", Gone.ANSWERED)
+    assert store.counters.bytes == 0
+
+
+def test_bytes_are_given_back_however_a_transaction_leaves() -> None:
+    store, clock = _store()
+    for key in "abc":
+        store.put(key, key, 10)
+    store.put("a", "A", 7)
+    assert store.counters.bytes == 27
+    clock.now += 100
+    store.expire()
+    assert store.counters.bytes == 0
+    store.put("d", "D", 5)
+    store.drain()
+
+    assert store.counters.bytes == 0
+
+
+def test_skipped_ids_are_remembered_apart_and_are_no_misses() -> None:
+    store, _ = _store(remembered=2, skipped=100)
+    for number in range(100):
+        store.remember(f"s{number}", Gone.SKIPPED)
+    store.remember("f", Gone.FAILED)
+
+    assert {store.take(f"s{number}") for number in range(100)} == {(None, Gone.SKIPPED)}
+    assert store.take("f") == (None, Gone.FAILED)
+    assert store.counters.missed == 1
+    assert store.knows("s5")
+    assert not store.knows("s100")
+    for number in range(1000):
+        store.remember(f"t{number}", Gone.SKIPPED)
+    assert store.take("s5") == (None, Gone.UNKNOWN)
+    assert store.take("t999") == (None, Gone.SKIPPED)
