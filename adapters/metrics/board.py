@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from adapters.metrics.recorder import Recorder
 from adapters.metrics.sheet import Sheet, places, series
@@ -375,6 +374,7 @@ def _add_series(family: Family, metric: Metric, labels: dict[str, str], cells: l
     so_far = 0.0
     for bound, count in zip((*metric.buckets, math.inf), counts, strict=True):
         so_far += count
-        family.add_sample(f"{metric.name}_bucket", labels | {"le": floatToGoString(bound)}, so_far)
+        label = "+Inf" if bound == math.inf else repr(bound)  # as OpenMetrics wants it
+        family.add_sample(f"{metric.name}_bucket", labels | {"le": label}, so_far)
     family.add_sample(f"{metric.name}_sum", labels, total)
     family.add_sample(f"{metric.name}_count", labels, so_far)

@@ -128,7 +128,7 @@ def test_an_address_that_is_taken_is_an_error_at_once():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = TcpBind("127.0.0.1", taken.getsockname()[1])
         monitor = Monitor(bind, Status(1).report, logging.getLogger("test of health"))
-        with pytest.raises(ListenError, match="cannot listen on .*: address already in use"):
+        with pytest.raises(ListenError, match=r"cannot listen on .*: address already in use"):
             monitor.open()
 
 
