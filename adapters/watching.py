@@ -3,8 +3,8 @@
 Here: the names, and a look at them every second. Not here: what is done then.
 
 A look is one stat for each file, 60 for an agent with the CRS: a tenth of a millisecond. Why not inotify (the package
-watchfiles): it tells nothing of files on NFS and on some container file systems, follows no symbolic link, needs a thread
-(which a process that forks must not have) and a watch on each folder. A look by name sees it all the same way: a file
+watchfiles): it tells nothing of files on NFS and on some container file systems, follows no symbolic link, needs a
+thread (which a process that forks must not have) and a watch on each folder. A look by name sees it all the same way: a file
 that is written to, one that an editor moves into its place, and Kubernetes' exchange of the link `..data`, which gives
 every file another inode.
 """
@@ -70,13 +70,21 @@ class Watcher:
     """
 
     def __init__(self, watched: Watched) -> None:
-        self.watch(watched)
+        self._watched = watched
+        self.load()
+
+    def load(self) -> None:
+        """The files are about to be read: what changes from now on is a change."""
+        self._known = self._last = _look(self._watched)
+        self._since: float | None = None
 
     def watch(self, watched: Watched) -> None:
-        """Look at these from now on, and take them as they are."""
+        """They have been read, and were these: look at these from now on."""
+        before = self._known
         self._watched = watched
-        self._known = self._last = _look(watched)
-        self._since: float | None = None
+        self._last = _look(watched)
+        self._known = {name: before.get(name, seen) for name, seen in self._last.items()}
+        self._since = None
 
     def changed(self, now: float) -> bool:
         """Look. Whether something has changed, and has come to rest; then it is told once.
@@ -102,7 +110,7 @@ def _look(watched: Watched) -> Seen:
     seen: Seen = {}
     for name in watched.files:
         try:
-            about = os.stat(name)
+            about = os.stat(name)  # noqa: PTH116  Path costs as much again
         except (OSError, ValueError):
             seen[name] = ()
         else:

@@ -121,3 +121,18 @@ applications:
         ("c.pem", "ca.pem", "config.yaml", "k.pem", "page.html", "rules.conf", "words.data"), ("/etc/rules/*.conf",)
     )
     assert watched_files(None, "config.yaml") == Watched(("config.yaml",))
+
+
+def test_what_changes_while_it_is_read_is_a_change(tmp_path: Path):
+    old, new = tmp_path / "old.conf", tmp_path / "new.conf"
+    old.write_text("a")
+    new.write_text("b")
+    looks = watcher(old)
+    looks.load()
+    old.write_text("changed")
+    looks.watch(Watched((str(old), str(new))))
+
+    assert looks.changed(1), "it rests already"
+    assert not looks.changed(2)
+    new.write_text("changed")
+    assert [looks.changed(now) for now in (3, 4)] == [False, True]
