@@ -18,11 +18,13 @@ from adapters.crs.find import detection_only, embedded_rules, explain, late_plug
 from waf_engine import WAF, SecLangError
 from waf_engine.diagnostics import Diagnostic, Severity, Span
 from waf_engine.loaders import INLINE
+from waf_engine.persistence import Partition
 from waf_engine.plugins import load_plugins
 from waf_engine.waf import default_registries
 
 if TYPE_CHECKING:
     from adapters.config import ApplicationConfig, Config
+    from waf_engine.persistence import CollectionStore
     from waf_engine.plugins import Registries
 
 
@@ -42,7 +44,11 @@ class RuleSet:
 
 
 def load_all(
-    path: str | Path, *, background: bool | None = False, executor: str = "plan"
+    path: str | Path,
+    *,
+    background: bool | None = False,
+    executor: str = "plan",
+    collections: CollectionStore | None = None,
 ) -> tuple[Config, dict[str, RuleSet]]:
     """Read a configuration, look at the files it names, and compile its rules.
 
@@ -50,6 +56,7 @@ def load_all(
         path: the configuration file.
         background: see `load_rule_sets`.
         executor: see `load_rule_sets`.
+        collections: see `load_rule_sets`.
 
     Raises:
         ConfigError: any of them has faults; those of all are in it, as far as the configuration could be understood.
@@ -70,10 +77,16 @@ def load_all(
         except ConfigError as error:
             raise ConfigError((*found, *error.diagnostics)) from error
         raise ConfigError(found, config)
-    return config, load_rule_sets(config, background=background, executor=executor)
+    return config, load_rule_sets(config, background=background, executor=executor, collections=collections)
 
 
-def load_rule_sets(config: Config, *, background: bool | None = False, executor: str = "plan") -> dict[str, RuleSet]:
+def load_rule_sets(
+    config: Config,
+    *,
+    background: bool | None = False,
+    executor: str = "plan",
+    collections: CollectionStore | None = None,
+) -> dict[str, RuleSet]:
     """Compile the rules of all applications; equal rules are compiled once and shared.
 
     Args:
@@ -81,6 +94,8 @@ def load_rule_sets(config: Config, *, background: bool | None = False, executor:
         background: whether rules may run plainly, but at once, while their databases are being compiled; None leaves
             that to the configuration (`serve_while_compiling`).
         executor: ``reference`` has them run plainly for good, see `WAF`.
+        collections: where persistent collections of this machine live; with `shared` they are on the server, and here
+            while it does not answer. None: each rule set has its own, in this process.
 
     Returns:
         The rule sets by the names of their applications.
@@ -93,6 +108,11 @@ def load_rule_sets(config: Config, *, background: bool | None = False, executor:
     background = config.serve_while_compiling if background is None else background
     rule_sets: dict[str, RuleSet] = {}
     compiled: dict[tuple[str, tuple[str, ...]], WAF] = {}
+    store = collections
+    if collections is not None and config.shared is not None:
+        from adapters.redis_collections import RedisCollections  # noqa: PLC0415  most agents need no Redis
+
+        store = RedisCollections(config.shared, collections)
     faults: dict[Diagnostic, None] = {}
     for application in config.applications:
         missing = _missing_files(application)
@@ -106,6 +126,7 @@ def load_rule_sets(config: Config, *, background: bool | None = False, executor:
                 settings = {"rbl_resolver": block_lists()}
                 options: dict[str, Any] = {"registries": registries, "background": background, "settings": settings}
                 options |= {"embedded": embedded, "executor": executor}
+                options["store"] = None if store is None else Partition(store, application.name)
                 options["cache_folder"] = Path(config.cache_folder) if config.cache_folder else None
                 compiled[key] = (
                     WAF.from_files(names, **options)

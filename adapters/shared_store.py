@@ -26,16 +26,18 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar, cast
 import anyio
 
 from adapters.arguments import exchange_id, read_arguments
+from adapters.evaluation import FIXED_BYTES, PER_BYTE, Exchange
 from adapters.logs import Occasional, event
 from adapters.redis_courier import UNREACHABLE, Courier
 from adapters.transactions import DEFAULT_BYTES, Gone, TransactionStore
-from waf_engine.runtime.snapshot import SnapshotError
+from waf_engine.runtime.snapshot import SnapshotError, leave
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable, Generator, Iterable
+    from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 
     from adapters.answering import Action
+    from adapters.applications import Application
     from adapters.config_model import SharedConfig
     from spop_proto import Notify
 
@@ -214,7 +216,7 @@ class SharedStore(TransactionStore[T]):
         codec: Codec[T],
     ) -> None:
         super().__init__(limit, ttl, clock, limit_bytes=limit_bytes)
-        self._room, self._courier, self._codec = room, room.courier, codec
+        self.room, self.codec, self._courier = room, codec, room.courier
         label = name.encode("utf-8", "replace")[:255]
         self._head = bytes([len(label)]) + label
         self._begun: list[asyncio.Future[Any]] = []
@@ -225,10 +227,10 @@ class SharedStore(TransactionStore[T]):
         """Let a transaction wait, here until its snapshot has arrived on the server."""
         dropped = super().put(key, transaction, size)
         try:
-            data = self._codec.dump(transaction)
+            data = self.codec.dump(transaction)
         except SnapshotError as error:
-            self._room.counters.too_large += 1
-            self._room.say("a transaction cannot be shared: it waits here", reason=str(error))
+            self.room.counters.too_large += 1
+            self.room.say("a transaction cannot be shared: it waits here", reason=str(error))
             return dropped
         self._send(key, _TRANSACTION + self._head + data, partial(self._sent, key, transaction, len(data)))
         return dropped
@@ -251,9 +253,9 @@ class SharedStore(TransactionStore[T]):
             data: what the server had.
             content: the snapshot in it.
         """
-        counters = self._room.counters
+        counters = self.room.counters
         try:
-            transaction = self._codec.load(key, content)
+            transaction = self.codec.load(key, content)
         except SnapshotError as error:
             if getattr(error, "other_rules", False):
                 counters.other_rules += 1
@@ -261,7 +263,7 @@ class SharedStore(TransactionStore[T]):
             else:
                 counters.damaged += 1
             self.note(key, Gone.UNREADABLE)
-            self._room.say("a transaction of another agent cannot be read", reason=str(error))
+            self.room.say("a transaction of another agent cannot be read", reason=str(error))
             return
         counters.fetched += 1
         counters.bytes_in += len(data)
@@ -285,7 +287,7 @@ class SharedStore(TransactionStore[T]):
             del self._owned[key]
             due.append(key)
         for key in due:
-            self._courier.ask("GETDEL", self._room.name(key)).add_done_callback(partial(self._came_back, key))
+            self._courier.ask("GETDEL", self.room.name(key)).add_done_callback(partial(self._came_back, key))
         return left + super().expire()
 
     def drain(self) -> list[tuple[T, Gone]]:
@@ -295,18 +297,18 @@ class SharedStore(TransactionStore[T]):
 
     def _send(self, key: str, data: bytes, arrived: Callable[[asyncio.Future[Any]], None] | None = None) -> None:
         milliseconds = int((self.ttl + SPARE_SECONDS) * 1000)
-        future = self._courier.ask("SET", self._room.name(key), data, "PX", milliseconds)
+        future = self._courier.ask("SET", self.room.name(key), data, "PX", milliseconds)
         if arrived is not None:
             future.add_done_callback(arrived)
         self._begun.append(future)
 
     def _sent(self, key: str, transaction: T, size: int, future: asyncio.Future[Any]) -> None:
-        counters = self._room.counters
+        counters = self.room.counters
         answer = None if future.cancelled() else future.result()
         if answer != b"OK":
             counters.kept += 1
             if answer is not UNREACHABLE:
-                self._room.say("the shared store refused a transaction: it waits here", reason=str(answer))
+                self.room.say("the shared store refused a transaction: it waits here", reason=str(answer))
             return
         counters.stored += 1
         counters.bytes_out += size
@@ -315,28 +317,74 @@ class SharedStore(TransactionStore[T]):
             here = waiting is not None and waiting.transaction is transaction
             if here:
                 self._pop(key)
-                if self.register is not None:
-                    self.register.remove(key)
         if not here:  # its response was quicker
-            self._courier.ask("UNLINK", self._room.name(key))
+            self._courier.ask("UNLINK", self.room.name(key))
             return
         self._owned[key] = self._clock() + self.ttl
         if len(self._owned) > self.limit:
             self._owned.popitem(last=False)
-        self._codec.leave(transaction)
+        self.codec.leave(transaction)
 
     def _came_back(self, key: str, future: asyncio.Future[Any]) -> None:
         data = None if future.cancelled() else future.result()
         if not isinstance(data, bytes) or data[:1] != _TRANSACTION:
             return  # another agent had its response
         try:
-            transaction = self._codec.load(key, data[1 + len(self._head) :])
+            transaction = self.codec.load(key, data[1 + len(self._head) :])
         except SnapshotError as error:
-            self._room.counters.damaged += 1
-            self._room.say("a transaction that came back cannot be read", reason=str(error))
+            self.room.counters.damaged += 1
+            self.room.say("a transaction that came back cannot be read", reason=str(error))
             return
-        self._room.counters.taken_back += 1
+        self.room.counters.taken_back += 1
         self._left.append((transaction, Gone.EXPIRED))
+
+
+class ExchangeCodec:
+    """The codec of one application's exchanges.
+
+    Attributes:
+        applications: whose rules an exchange may have: the application at work, and the one before the last reload.
+    """
+
+    def __init__(self) -> None:
+        self.applications: tuple[Application, ...] = ()
+
+    def serve(self, application: Application) -> None:
+        """Take what comes from now on for this application, and what comes from before for its predecessor."""
+        self.applications = (application, *self.applications[:1])
+
+    def dump(self, transaction: Exchange) -> bytes:
+        """The snapshot of an exchange's transaction."""
+        return transaction.application.waf.snapshots.take(transaction.transaction)
+
+    def load(self, key: str, data: bytes) -> Exchange:
+        """The exchange of a snapshot."""
+        for application in self.applications:
+            options = {} if application.budget is None else {"budget": application.budget}
+            try:
+                transaction = application.waf.snapshots.restore(data, **options)
+            except SnapshotError as error:
+                if not error.other_rules or application is self.applications[-1]:
+                    raise
+            else:
+                path = transaction.request.uri_raw.partition(b"?")[0]
+                size = FIXED_BYTES + PER_BYTE * len(data)
+                return Exchange(key, application, transaction, path, size, logged=len(transaction.records))
+        raise SnapshotError("there is no such application any more", other_rules=True)
+
+    def leave(self, transaction: Exchange) -> None:
+        """Let go of an exchange that goes on elsewhere."""
+        leave(transaction.transaction)
+
+
+def open_room(
+    config: SharedConfig | None, previous: Mapping[str, Application], logger: logging.Logger
+) -> SharedRoom[Exchange] | None:
+    """What applications share with other agents: the room of those at work, or a new one; None: nothing is shared."""
+    for application in previous.values():
+        if isinstance(application.store, SharedStore):
+            return application.store.room
+    return None if config is None else SharedRoom(config, logger)
 
 
 class Inner(Protocol):

@@ -340,3 +340,21 @@ def _touch(record: _Record, collection: OpenCollection, now: float) -> None:
     if not collection.changed:
         collection.changed = True
         record.updates += 1
+
+
+class Partition:
+    """A part of a store for one rule set, so that rule sets that know nothing of each other may share the store.
+
+    Args:
+        store: the store.
+        label: what tells this part from others; the same in all processes and on all machines that are to share it.
+    """
+
+    def __init__(self, store: CollectionStore, label: str) -> None:
+        self._store, self._label = store, label
+        self.read, self.set, self.add = store.read, store.set, store.add
+        self.remove, self.expire, self.flush = store.remove, store.expire, store.flush
+
+    def open(self, key: CollectionKey, timeout: int) -> OpenCollection:
+        """Open a collection of this part."""
+        return self._store.open(key._replace(namespace=f"{self._label}/{key.namespace}"), timeout)

@@ -131,7 +131,7 @@ class WAF:
             transaction_id="plan",
             clock=self._clock,
             body_processors=self._registries.body_processors,
-            store=self._store,
+            store=MemoryStore(),
         )
 
     @classmethod

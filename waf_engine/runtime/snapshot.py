@@ -124,7 +124,7 @@ class Snapshots:
         fingerprint: what two rule sets must have in common to exchange transactions.
     """
 
-    def __init__(self, plan: Plan, blank: Callable[[str], Transaction]) -> None:
+    def __init__(self, plan: Plan, blank: Callable[..., Transaction]) -> None:
         self._rules, self._exclusions, self._blank = plan.rules, plan.exclusions, blank
         self.fingerprint = fingerprint(plan)
         self._places: dict[CompiledRule, int] = {rule: place for place, rule in enumerate(plan.rules)}
@@ -153,11 +153,12 @@ class Snapshots:
             raise SnapshotError(f"a snapshot of {len(data)} bytes, where {limit} are allowed")
         return b"".join((self.fingerprint, zlib.crc32(data).to_bytes(4, "big"), data))
 
-    def restore(self, data: bytes) -> Transaction:
+    def restore(self, data: bytes, **options: Any) -> Transaction:
         """A transaction that goes on where the snapshot was taken.
 
         Args:
             data: what `take` gave, here or in another process.
+            options: see `WAF.transaction`; a budget begins anew.
 
         Raises:
             SnapshotError: the data is damaged, or was made with other rules.
@@ -170,11 +171,10 @@ class Snapshots:
         if zlib.crc32(content) != int.from_bytes(data[_FINGERPRINT_BYTES:_HEAD_BYTES], "big"):
             raise SnapshotError("the snapshot is damaged")
         with _refusing():
-            return self._unpack(
-                msgpack.unpackb(
-                    content, use_list=False, strict_map_key=False, raw=False, unicode_errors="surrogateescape"
-                )
+            found = msgpack.unpackb(
+                content, use_list=False, strict_map_key=False, raw=False, unicode_errors="surrogateescape"
             )
+            return self._unpack(found, options)
 
     def _pack(self, tx: Transaction) -> tuple[Any, ...]:
         """Everything of a transaction, as data."""
@@ -212,14 +212,14 @@ class Snapshots:
             for rule, matches, disruptive in records
         ]
 
-    def _unpack(self, content: Any) -> Transaction:
+    def _unpack(self, content: Any, options: dict[str, Any]) -> Transaction:
         (
             name, connection, kept, response_processor, plain, records, interruption, detected, engine, allow, targets,
             persistent, masks,
         ) = content  # fmt: skip
         request = dict(zip(REQUEST_KEPT, kept, strict=True))
         state = dict(zip(AS_IT_IS, plain, strict=True))
-        tx = self._blank(_text(name))
+        tx = self._blank(_text(name), **options)
         tx.connection = Connection(*map(_bytes, connection))
         _feed(tx, request)
         tx.response.processor = _text(response_processor)
