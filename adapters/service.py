@@ -35,6 +35,7 @@ from adapters.assembly import (
 from adapters.background import Background
 from adapters.config import Config, ConfigError
 from adapters.logs import Logs, event
+from adapters.metrics.facts import facts_of
 from adapters.metrics.observer import Observer
 from adapters.metrics.sampling import Sampler
 from adapters.rule_sets import RuleSet, load_all
@@ -129,7 +130,7 @@ class Service:
 
         self._monitor = Monitor(self.config.metrics, self.status.report, self.logger)
         self._monitor.open()
-        self._monitor.board.configure_rules(self.rule_sets)
+        self._monitor.board.configure(facts_of(self.rule_sets))
         return self._monitor.board.recorder
 
     def _load(self) -> tuple[Config, dict[str, RuleSet]]:
@@ -151,7 +152,7 @@ class Service:
             if self._monitor is not None:
                 self._monitor.start()
                 sampler = Sampler(self.handler.observer, self._stores, self.logs)
-                self._monitor.board.refresh.append(sampler.look)
+                self._monitor.board.refresh += [sampler.look, self._update_facts]
                 tasks.start_soon(sampler.run)
             # Only now, for before there was nobody to obey a HUP, which ends a process that does not expect it.
             start_listening(self._listeners)
@@ -169,6 +170,10 @@ class Service:
         slot.born(os.getpid())
         slot.state = State.SERVING
         self.status.put_to_work(1, reload=False)
+
+    def _update_facts(self) -> None:
+        if self._monitor is not None:
+            self._monitor.board.update(facts_of(self.rule_sets))
 
     def _stores(self) -> dict[str, TransactionStore[Any]]:
         return {name: application.store for name, application in self.handler.applications.items()}
@@ -234,7 +239,7 @@ class Service:
         if config.metrics != self.config.metrics:
             event(logger, logging.WARNING, "metrics has changed: that needs a restart")
         if self._monitor is not None:
-            self._monitor.board.configure_rules(rule_sets)
+            self._monitor.board.configure(facts_of(rule_sets))
             self._monitor.logger = logger
         self.status.put_to_work(self.status.generation + 1, reload=True)
         gone = self.handler.applications.keys() - handler.applications.keys()

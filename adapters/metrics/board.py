@@ -12,7 +12,6 @@ import math
 import os
 import platform
 import threading
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -29,9 +28,8 @@ from adapters.workers.status import State
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from adapters.rule_sets import RuleSet
+    from adapters.metrics.facts import Facts
     from adapters.workers.status import StatusReport
-    from waf_engine import WAF
 
     Key = tuple[str, str, int]  # name of the metric, application, number of the series
     Hits = dict[tuple[str, int], list[float]]  # application and rule: severity, then matches by outcome
@@ -40,35 +38,6 @@ DRIVER = "spoa"
 """The contract's `driver_type`."""
 NAMESPACE_VARIABLE = "POD_NAMESPACE"
 """The environment variable with the contract's `namespace`; Kubernetes' downward API sets it under this usual name."""
-MAX_VERSIONS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of an application's rules once they are loaded.
-
-    Attributes:
-        rules: how many there are.
-        versions: what they say in ``ver``.
-        overrides: ids of rules, and how later directives changed them.
-        waf: the rules; two applications may have the same.
-    """
-
-    rules: int
-    versions: tuple[str, ...]
-    overrides: tuple[tuple[int, str], ...]
-    waf: WAF
-
-
-def facts_of(waf: WAF) -> Facts:
-    """The facts of a rule set."""
-    versions = dict.fromkeys(rule.ver for rule in waf.plan.rules if rule.ver)
-    return Facts(
-        rules=waf.plan.rule_count,
-        versions=tuple(versions)[:MAX_VERSIONS],
-        overrides=tuple(dict.fromkeys(waf.plan.overrides)),
-        waf=waf,
-    )
 
 
 class Board(Collector):
@@ -88,7 +57,7 @@ class Board(Collector):
         self._facts: dict[str, Facts] = {}
         self._own = Sheet(())
         self.recorder = Recorder(self._own)
-        self._workers: dict[int, tuple[int, Sheet]] = {}
+        self._sheets = [self._own]
         self._past: dict[Key, list[float]] = {}
         self._past_hits: Hits = {}
         self._named: dict[str, dict[int, None]] = {}
@@ -104,43 +73,36 @@ class Board(Collector):
             self._facts = dict(facts)
             if self._own.applications != tuple(facts):
                 old, self._own = self._own, Sheet(facts)
-                self._retire(old)
+                self._sheets[self._sheets.index(old)] = self._own
                 self._copy_gauges(old, self._own)
                 self.recorder.use(self._own)
-            known = {*facts, *(name for _, sheet in self._workers.values() for name in sheet.applications), ""}
+                self._keep(old)
+            known = {*(name for sheet in self._sheets for name in sheet.applications), ""}
             self._past = {key: cells for key, cells in self._past.items() if key[1] in known}
             self._past_hits = {key: counts for key, counts in self._past_hits.items() if key[0] in known}
             self._named = {name: ids for name, ids in self._named.items() if name in known}
             self.recorder.loaded(facts, success=True)
 
-    def configure_rules(self, rule_sets: Mapping[str, RuleSet]) -> None:
-        """As `configure`, with the rules themselves."""
-        self.configure({name: facts_of(rules.waf) for name, rules in rule_sets.items()})
+    def update(self, facts: Mapping[str, Facts]) -> None:
+        """Take newer facts of the same applications."""
+        self._facts = dict(facts)
 
     def refused(self) -> None:
         """A reload brought nothing: the applications stay as they are."""
         self.recorder.loaded(self._facts, success=False)
 
-    def sheet(self) -> Sheet:
-        """A sheet for a worker that is about to be forked."""
-        return Sheet(self._facts)
-
-    def worker_started(self, pid: int, number: int, sheet: Sheet) -> None:
-        """A worker runs.
-
-        Args:
-            pid: its process.
-            number: which of the workers it is, from 0: a label.
-            sheet: its sheet.
-        """
+    def new_sheet(self) -> Sheet:
+        """A sheet for a worker, or for several one after the other; it counts from now on."""
         with self._lock:
-            self._workers[pid] = number, sheet
+            sheet = Sheet(self._facts)
+            self._sheets.append(sheet)
+            return sheet
 
-    def worker_ended(self, pid: int) -> None:
-        """A worker has ended, however it did: what it counted stays."""
+    def retire(self, sheet: Sheet) -> None:
+        """Nobody will write to a sheet any more: what was counted on it stays."""
         with self._lock:
-            if pid in self._workers:
-                self._retire(self._workers.pop(pid)[1])
+            self._sheets.remove(sheet)
+            self._keep(sheet)
 
     def registry(self) -> CollectorRegistry:
         """A registry of this board and of what prometheus_client tells about the process and Python."""
@@ -166,17 +128,15 @@ class Board(Collector):
 
     # -- adding up ----------------------------------------------------------------------------------
 
-    def _sheets(self) -> list[Sheet]:
-        return [self._own, *(sheet for _, sheet in self._workers.values())]
-
-    def _retire(self, sheet: Sheet) -> None:
-        """Keep what a sheet counted."""
+    def _keep(self, sheet: Sheet) -> None:
+        """Keep what a sheet counted, and let go of it."""
         for metric in METRICS:
             if metric.made or metric.kind is Kind.GAUGE:
                 continue
             for application, number, cells in sheet.values(metric):
                 _add(self._past, (metric.name, application, number), cells)
         _add_hits(self._past_hits, sheet)
+        sheet.close()
 
     def _copy_gauges(self, old: Sheet, new: Sheet) -> None:
         for metric in METRICS:
@@ -187,7 +147,7 @@ class Board(Collector):
     def _totals(self) -> tuple[dict[Key, list[float]], Hits]:
         totals = {key: list(cells) for key, cells in self._past.items()}
         hits = {key: list(counts) for key, counts in self._past_hits.items()}
-        for sheet in self._sheets():
+        for sheet in self._sheets:
             for metric in METRICS:
                 if not metric.made:
                     for application, number, cells in sheet.values(metric):
@@ -238,23 +198,24 @@ class Board(Collector):
                 return self._by_rule(hits)
             case "coraza_handle_version":
                 versions = dict.fromkeys(each for facts in self._facts.values() for each in facts.versions)
-                return [({"version": each}, 1) for each in list(versions)[:MAX_VERSIONS]]
+                return [({"version": each}, 1) for each in versions]
             case "coraza_waf_rule_hits_total":
                 return self._hits(metric, hits)
             case "coraza_waf_rule_overrides":
                 return [
                     (self._fixed(metric, name) | {"rule_id": str(rule_id), "type": how}, 1)
                     for name, facts in self._facts.items()
-                    for rule_id, how in facts.overrides[:RULE_SLOTS]
+                    for rule_id, how in facts.overrides
                 ]
             case "coraza_waf_plugin_rule_count":
                 return [(self._fixed(metric, name), facts.rules) for name, facts in self._facts.items()]
             case "spoa_waf_rules_ready":
-                return [(self._fixed(metric, name), facts.waf.wait(0)) for name, facts in self._facts.items()]
+                return [(self._fixed(metric, name), facts.ready) for name, facts in self._facts.items()]
             case "spoa_waf_databases":
-                wafs = {id(facts.waf): facts.waf for facts in self._facts.values()}.values()
-                caches = [waf.databases for waf in wafs if waf.databases is not None]
-                return [({"how": how}, sum(getattr(cache, how) for cache in caches)) for how in DATABASES]
+                counts = {facts.databases for facts in self._facts.values()}
+                return [
+                    ({"how": how}, sum(each[1 + number] for each in counts)) for number, how in enumerate(DATABASES)
+                ]
             case "spoa_waf_build_info":
                 return [({"version": version("spoa-waf"), "python": platform.python_version()}, 1)]
             case "spoa_waf_worker_cpu_seconds_total" | "spoa_waf_worker_resident_memory_bytes":
@@ -268,17 +229,13 @@ class Board(Collector):
             "spoa_waf_worker_cpu_seconds_total": "process_cpu_seconds_total",
             "spoa_waf_worker_resident_memory_bytes": "process_resident_memory_bytes",
         }[metric.name]
-        numbers: dict[str, float] = {}
-        for pid, number in self._processes().items():
-            for family in ProcessCollector(pid=partial(int, pid), registry=None).collect():
-                for sample in family.samples:
-                    if sample.name == source:
-                        numbers[str(number)] = sample.value
-        return [({"worker": number}, value) for number, value in numbers.items()]
-
-    def _processes(self) -> dict[int, int]:
-        """The processes that answer, with their numbers."""
-        return {pid: number for pid, (number, _) in self._workers.items()} or {os.getpid(): 0}
+        found = []
+        for worker in self._status().workers:
+            for family in ProcessCollector(pid=partial(int, worker.pid), registry=None).collect():
+                found += [
+                    ({"worker": str(worker.slot)}, sample.value) for sample in family.samples if sample.name == source
+                ]
+        return found
 
     def _hits(self, metric: Metric, hits: Hits) -> Iterator[tuple[dict[str, str], float]]:
         """Matches by rule: once a rule of an application has series of its own, it keeps them."""

@@ -27,6 +27,7 @@ from adapters.metrics.table import (
     FRAMES_OUT,
     HIT_OUTCOMES,
     LATENCY,
+    METRICS,
     OUTCOMES,
     PHASES,
     REASONS,
@@ -34,12 +35,13 @@ from adapters.metrics.table import (
     SEVERITIES,
     SHARED,
     SKIPPED,
+    Kind,
 )
 from adapters.transactions import Gone
 from spop_proto import ConnectionFailed, HAProxyDisconnect, HAProxyHello, Notify, StatusCode, UnknownFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from adapters.transactions import TransactionStore
     from adapters.troubles import Reason
@@ -107,18 +109,25 @@ class Recorder(Observer):
     """Counts on a sheet.
 
     Args:
-        sheet: the sheet of this process.
+        sheet: the sheet of this process; one that another process had before goes on.
     """
 
     def __init__(self, sheet: Sheet) -> None:
         self.use(sheet)
+        for metric in METRICS:
+            if metric.kind is Kind.GAUGE and not metric.made:
+                sheet.clear(metric)  # what a process that had this sheet before has left behind
 
     def use(self, sheet: Sheet) -> None:
         """Count on another sheet from now on."""
         self.sheet = sheet
         self._cells = sheet.cells
-        self._slots: dict[str, dict[int, int]] = {name: {} for name in sheet.applications}
-        self._free = {name: iter(sheet.slots(name)) for name in sheet.applications}
+        self._slots: dict[str, dict[int, int]] = {}
+        self._free: dict[str, Iterator[int]] = {}
+        for name in sheet.applications:
+            used = {int(self._cells[slot]): slot for slot in sheet.slots(name) if self._cells[slot]}
+            self._slots[name] = {rule: slot + SLOT - len(HIT_OUTCOMES) for rule, slot in used.items()}
+            self._free[name] = iter(sheet.slots(name)[len(used) :])
         self._timers: dict[str, _Timer] = {}
         self._categories: dict[int, tuple[str, ...]] = {}
 

@@ -1,7 +1,7 @@
 """The numbers of one process, in memory that its supervisor reads while they change.
 
-Here: which number stands in which cell, and anonymous shared memory for the cells. Not here: who writes (recorder.py),
-how the sheets of several processes are added up (board.py).
+Here: which number stands in which cell, and shared memory without a file for the cells. Not here: who writes
+(recorder.py), how the sheets of several processes are added up (board.py).
 
 Why not prometheus_client's own counters: in its mode for several processes an increment costs one microsecond and an
 observation two, about 25 for a request with its response; a cell here costs a tenth. There are no files either: nothing
@@ -12,6 +12,7 @@ counted last is there. It works since every series is known before a fork: label
 from __future__ import annotations
 
 import mmap
+import os
 from itertools import product
 from typing import TYPE_CHECKING, cast
 
@@ -70,18 +71,31 @@ def places(metric: Metric) -> range:
 class Sheet:
     """Cells for the agent as a whole and for each of some applications.
 
+    Args:
+        applications: their names.
+        descriptor: that of a sheet of another process for the same applications; None for a new sheet.
+
     Attributes:
-        applications: their names, in the order of their blocks.
+        applications: the names, in the order of their blocks.
+        descriptor: by which another process can have this sheet.
         cells: all cells.
     """
 
-    def __init__(self, applications: Iterable[str]) -> None:
+    def __init__(self, applications: Iterable[str], descriptor: int | None = None) -> None:
         self.applications = tuple(dict.fromkeys(applications))
         size = _AGENT_SIZE + len(self.applications) * _APPLICATION_SIZE
-        self.cells: memoryview[float] = memoryview(mmap.mmap(-1, size * CELL)).cast("d")
+        if descriptor is None:
+            descriptor = os.memfd_create("metrics")
+            os.posix_fallocate(descriptor, 0, size * CELL)  # or a first write without memory would end the process
+        self.descriptor = descriptor
+        self.cells: memoryview[float] = memoryview(mmap.mmap(descriptor, size * CELL)).cast("d")
         self._blocks = {
             name: _AGENT_SIZE + position * _APPLICATION_SIZE for position, name in enumerate(self.applications)
         }
+
+    def close(self) -> None:
+        """Give back the descriptor; the cells stay."""
+        os.close(self.descriptor)
 
     def block(self, application: str) -> int | None:
         """Where the cells of an application begin; None for one that is not on this sheet. Those of the agent at 0."""
@@ -98,6 +112,13 @@ class Sheet:
             cells = self._read(block + base, count * wide)
             for number in range(count):
                 yield name, number, cells[number * wide : (number + 1) * wide]
+
+    def clear(self, metric: Metric) -> None:
+        """Set a metric to 0."""
+        for block in self._blocks.values() if metric.application else [0]:
+            for place in places(metric):
+                for number in range(width(metric)):
+                    self.cells[block + place + number] = 0.0
 
     def slots(self, application: str) -> range:
         """The first cells of an application's rules."""

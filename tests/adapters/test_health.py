@@ -12,10 +12,9 @@ import pytest
 from adapters import health
 from adapters.bind import TcpBind
 from adapters.health import Monitor, missing
-from adapters.metrics.board import facts_of
+from adapters.metrics.facts import Facts
 from adapters.sockets import ListenError
 from adapters.workers.status import State, Status
-from waf_engine import WAF
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +33,7 @@ def status() -> Status:
 @pytest.fixture
 def monitor(status: Status) -> Iterator[Monitor]:
     made = Monitor(TcpBind("127.0.0.1", 0), status.report, logging.getLogger("test of health"))
-    made.board.configure({"shop": facts_of(WAF.from_directives("", executor="reference"))})
+    made.board.configure({"shop": Facts(rules=1)})
     made.open()
     made.start()
     yield made

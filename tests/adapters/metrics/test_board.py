@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client.exposition import generate_latest
@@ -10,27 +9,19 @@ from prometheus_client.openmetrics.exposition import generate_latest as openmetr
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from adapters.metrics.board import Board, facts_of
+from adapters.metrics.board import Board
+from adapters.metrics.facts import Facts
 from adapters.metrics.recorder import Recorder
+from adapters.metrics.sheet import Sheet
 from adapters.metrics.table import METRICS, RULE_SLOTS, Kind
 from adapters.transactions import Gone
 from adapters.workers.status import State, Status
 from waf_engine import WAF
 
-if TYPE_CHECKING:
-    from adapters.metrics.board import Facts
-    from adapters.metrics.sheet import Sheet
-
-RULES = """
-SecRule ARGS "@contains x" "id:10,phase:2,deny,log,ver:'Rules/1.0'"
-SecRule ARGS "@contains y" "id:11,phase:2,deny,log"
-SecRuleRemoveById 11
-"""
-
 
 @pytest.fixture(scope="module")
 def facts() -> Facts:
-    return facts_of(WAF.from_directives(RULES, executor="reference"))
+    return Facts(rules=1, versions=("Rules/1.0",), overrides=((11, "disabled"),), ready=True, databases=(4711, 2, 5))
 
 
 def _board(facts: Facts, *names: str, status: Status | None = None) -> Board:
@@ -90,28 +81,26 @@ def test_prometheus_clients_parsers_read_it_back(facts: Facts, parse: str):
 
 def test_the_sheets_of_workers_are_added_up(facts: Facts):
     board = _board(facts, "shop")
-    workers: list[Sheet] = [board.sheet() for _ in range(3)]
+    workers: list[Sheet] = [board.new_sheet() for _ in range(3)]
     for number, sheet in enumerate(workers):
-        board.worker_started(1000 + number, number, sheet)
         _request(Recorder(sheet), number=number + 1)
         Recorder(sheet).opened()
 
     assert _value(board, "coraza_waf_requests_total", **PASSED) == 6
     assert _value(board, "spoa_waf_open_connections") == 3
 
-    board.worker_ended(1002)
+    board.retire(workers[2])
     assert _value(board, "coraza_waf_requests_total", **PASSED) == 6
     assert _value(board, "coraza_handle_spoe_count") == 6
     assert _value(board, "spoa_waf_open_connections") == 2
 
-    board.worker_started(1003, 2, board.sheet())
-    board.worker_ended(4711)
+    board.new_sheet()
     assert _value(board, "coraza_waf_requests_total", **PASSED) == 6
 
 
 def test_nothing_is_lost_when_a_worker_is_killed(facts: Facts):
     board = _board(facts, "shop")
-    sheet = board.sheet()
+    sheet = board.new_sheet()
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -119,13 +108,11 @@ def test_nothing_is_lost_when_a_worker_is_killed(facts: Facts):
         os.write(write, b"x")
         os.read(read, 1)
         os.kill(os.getpid(), 9)
-    os.waitpid(child, os.WNOHANG)
-    board.worker_started(child, 0, sheet)
     while _value(board, "coraza_waf_requests_total", **PASSED) != 5:
         pass
     os.kill(child, 9)
     os.waitpid(child, 0)
-    board.worker_ended(child)
+    board.retire(sheet)
     os.close(read)
     os.close(write)
 
@@ -172,9 +159,7 @@ def _hit(sheet: Sheet, rule: int, count: int) -> None:
 
 def test_rules_of_several_workers_share_one_bound_and_keep_their_names(facts: Facts):
     board = _board(facts, "shop")
-    first, second = board.sheet(), board.sheet()
-    board.worker_started(1, 0, first)
-    board.worker_started(2, 1, second)
+    first, second = board.new_sheet(), board.new_sheet()
     for rule in range(1, RULE_SLOTS + 1):
         _hit(first, rule, 2 if rule > 5 else 1)
     _samples(board)  # as a scrape does, which gives all of these a name
@@ -205,7 +190,15 @@ def test_what_is_known_of_the_rules(facts: Facts, monkeypatch: pytest.MonkeyPatc
     assert _value(board, "coraza_waf_rule_overrides", **fixed, rule_id="11", type="disabled") == 1
     assert _value(board, "coraza_handle_version", version="Rules/1.0") == 1
     assert _value(board, "spoa_waf_rules_ready", application="shop") == 1
-    assert _value(board, "spoa_waf_databases", how="compiled") == 0
+    assert _value(board, "spoa_waf_databases", how="compiled") == 2
+    board.update({"shop": replace(facts, ready=False)})
+    assert _value(board, "spoa_waf_rules_ready", application="shop") == 0
+
+
+def test_rules_that_applications_share_count_once(facts: Facts):
+    board = _board(facts, "shop", "blog")
+
+    assert _value(board, "spoa_waf_databases", how="loaded") == 5
 
 
 def test_processes_and_reloads_are_those_of_the_table_of_processes(facts: Facts):
@@ -233,19 +226,30 @@ def test_processes_and_reloads_are_those_of_the_table_of_processes(facts: Facts)
 
 
 def test_memory_and_time_of_processes(facts: Facts):
+    status = Status(3)
+    board = _board(facts, "shop", status=status)
+    for number, pid in ((1, os.getpid()), (2, 2**22 + 1)):  # the second has ended, and nobody has noticed yet
+        status.slots[number].begin(1)
+        status.slots[number].born(pid)
+
+    assert (_value(board, "spoa_waf_worker_resident_memory_bytes", worker="1") or 0) > 1e6
+    assert (_value(board, "spoa_waf_worker_cpu_seconds_total", worker="1") or 0) > 0
+    assert _value(board, "spoa_waf_worker_cpu_seconds_total", worker="2") is None
+
+
+def test_a_worker_goes_on_with_the_sheet_of_the_one_before(facts: Facts):
     board = _board(facts, "shop")
+    sheet = board.new_sheet()
+    for _ in range(2):
+        again = Sheet(sheet.applications, os.dup(sheet.descriptor))
+        recorder = Recorder(again)
+        recorder.opened()
+        _request(recorder, number=2)
+        again.close()
 
-    assert (_value(board, "spoa_waf_worker_resident_memory_bytes", worker="0") or 0) > 1e6
-    assert (_value(board, "spoa_waf_worker_cpu_seconds_total", worker="0") or 0) > 0
-
-    board.worker_started(os.getpid(), 7, board.sheet())
-    board.worker_started(2**22 + 1, 8, board.sheet())  # ended, and nobody has noticed yet
-    workers = {
-        dict(labels)["worker"]
-        for name, labels in _samples(board)
-        if name in ("spoa_waf_worker_resident_memory_bytes", "spoa_waf_worker_cpu_seconds_total")
-    }
-    assert workers == {"7"}
+    assert _value(board, "coraza_waf_requests_total", **PASSED) == 4
+    assert _value(board, "spoa_waf_open_connections") == 1
+    assert _value(board, "spoa_waf_connections_total") == 2
 
 
 def test_what_is_looked_at_now_and_then_is_looked_at_when_somebody_asks(facts: Facts):
@@ -260,14 +264,13 @@ def test_counters_never_fall(facts: Facts):
     """Whatever workers and reloads do."""
     board = _board(facts, "shop")
     counters = {metric.name for metric in METRICS if metric.kind in (Kind.COUNTER, Kind.HISTOGRAM) and not metric.made}
-    before = _samples(board)
+    before, sheet = _samples(board), board.new_sheet()
     for step in range(12):
         if step % 4 == 0:
-            sheet = board.sheet()
-            board.worker_started(step, step % 3, sheet)
+            sheet = board.new_sheet()
             _request(Recorder(sheet), number=step + 1)
         elif step % 4 == 2:
-            board.worker_ended(step - 2)
+            board.retire(sheet)
         elif step % 4 == 3:
             board.configure({"shop": replace(facts, rules=step), f"new-{step}": facts})
         _request(board.recorder)

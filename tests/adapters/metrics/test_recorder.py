@@ -150,6 +150,20 @@ def test_rules_beyond_the_slots_are_counted_together(recorder: Recorder):
     assert hits[-1] == (0, 5, [6.0, 0.0, 0.0])
 
 
+def test_a_process_that_takes_over_a_sheet_goes_on_with_its_rules(recorder: Recorder):
+    waf = _waf()
+    _run(waf, "notice", recorder)
+    recorder.opened()
+    successor = Recorder(recorder.sheet)
+    _run(waf, "notice", successor)
+    _run(waf, "sql", successor)
+
+    assert [hit[0] for hit in recorder.sheet.hits("shop")] == [3, 2, 949110]
+    assert next(recorder.sheet.hits("shop")) == (3, 5, [2.0, 0.0, 0.0])
+    assert _counts(recorder, "spoa_waf_open_connections") == {}
+    assert _counts(recorder, "spoa_waf_connections_total") == {(): 1}
+
+
 def test_time_of_phases(recorder: Recorder):
     waf = _waf()
     _run(waf, "x", recorder).process_logging()
