@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 FIXED_BYTES = 16_000
 PER_BYTE = 4
-"""What a transaction holds that waits for its response, measured (docs/variables.md): a fixed part, and for each byte
-of the message so many, for arguments and headers are kept as they came, cut apart and decoded."""
+"""What a transaction holds that waits for its response: a fixed part, and for each byte of the message so many, for
+arguments and headers are kept as they came, cut apart and decoded. Measured with the CRS (docs/variables.md), from half
+to nearly twice of that."""
 
 
 @dataclass(slots=True)

@@ -44,7 +44,7 @@ def test_a_page_that_becomes_too_long_is_left_out() -> None:
 
 
 def test_an_unknown_macro_is_refused() -> None:
-    with pytest.raises(BlockPageError, match="%{TX.score} is none of %{UNIQUE_ID}"):
+    with pytest.raises(BlockPageError, match=r"%{TX\.score} is none of %{UNIQUE_ID}"):
         parse_block_page("%{TX.score}")
 
 

@@ -133,8 +133,16 @@ def test_a_pattern_is_no_expression() -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "word"),
-    [("static/*", "slash"), ("*.css", "slash"), ("/a;b", ";"), ("/ä", "ä"), ("/a%20b", "%"), ("/a//b", "empty"), ("/.git/*", "dot")],
-)  # fmt: skip
+    [
+        ("static/*", "slash"),
+        ("*.css", "slash"),
+        ("/a;b", ";"),
+        ("/ä", "ä"),
+        ("/a%20b", "%"),
+        ("/a//b", "empty"),
+        ("/.git/*", "dot"),
+    ],
+)
 def test_patterns_that_can_match_nothing(pattern: str, word: str) -> None:
     assert word in why_never(pattern)
     assert not why_never("/static/*")

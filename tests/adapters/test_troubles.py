@@ -3,8 +3,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from adapters.troubles import MEANINGS, Reason, TroubleError, trouble_actions
-from spop_proto import Scope, SetVar
+from adapters.troubles import LONG, MEANINGS, Reason, TroubleError, reason_of, shortened, trouble_actions
+from spop_proto import Scope, SetVar, UnsetVar
 
 DOCUMENT = Path(__file__).absolute().parent.parent.parent / "docs" / "variables.md"
 
@@ -30,3 +30,16 @@ def test_the_error_keeps_both() -> None:
     error = TroubleError(Reason.MISSING_ID, "no id")
 
     assert (error.reason, error.detail, str(error)) == (Reason.MISSING_ID, "no id", "no id")
+
+
+def test_what_nobody_expected() -> None:
+    assert reason_of(MemoryError()) is Reason.OUT_OF_MEMORY
+    assert reason_of(RecursionError()) is Reason.INTERNAL_ERROR
+    assert reason_of(ValueError()) is Reason.INTERNAL_ERROR
+
+
+def test_long_texts_are_left_out() -> None:
+    kept = [SetVar(Scope.TRANSACTION, "a", 1), SetVar(Scope.TRANSACTION, "b", "x" * LONG)]
+    long = [SetVar(Scope.TRANSACTION, "c", "x" * (LONG + 1)), SetVar(Scope.TRANSACTION, "d", b"x" * (LONG + 1))]
+
+    assert shortened([*kept, *long, UnsetVar(Scope.TRANSACTION, "e")]) == (*kept, UnsetVar(Scope.TRANSACTION, "e"))
