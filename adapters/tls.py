@@ -122,8 +122,7 @@ def wrap(plain: socket.socket, context: ssl.SSLContext) -> TlsSocket:
     """
     plain.setblocking(False)
     try:
-        if plain.family != socket.AF_UNIX:
-            plain.getpeername()  # `ssl` would take a connection that was reset for one that is still to be made
+        plain.getpeername()  # `ssl` would take a connection that was reset for one that is still to be made
         return cast("TlsSocket", context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False))
     except OSError as error:
         plain.close()

@@ -296,9 +296,9 @@ def test_files_that_cannot_be_used(certificates: Certificates, tmp_path: Path):
     copy.encrypted("locked", "agent")
     none, locked = tmp_path / "none", copy.path("locked.key")
     expected = {
-        (str(tmp_path / "none"), key, ""): (
+        (str(none), key, ""): (
             3,
-            f"tls.certificate: {tmp_path}/none cannot be read: no such file or directory",
+            f"tls.certificate: {none} cannot be read: no such file or directory",
         ),
         (certificate, str(tmp_path), ""): (4, f"tls.key: {tmp_path} cannot be read: is a directory"),
         (certificate, key, "no-ca.pem"): (5, "tls.client_ca: no-ca.pem cannot be read: no such file or directory"),
