@@ -20,6 +20,7 @@ from adapters.ftw.arguments import add_test_command
 from adapters.go_flags import main as coraza_spoa_main
 from adapters.go_flags import metrics_address
 from adapters.migrate import add_migrate_command
+from adapters.profile.arguments import add_profile_command
 from adapters.run_options import RunOptions
 from adapters.serve_commands import check, no_config, serve, show_version
 
@@ -92,6 +93,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_test_command(commands)
     add_crs_command(commands)
     add_migrate_command(commands)
+    add_profile_command(commands)
     text = "print a script that completes this command line in a shell"
     command = commands.add_parser(
         "completion",

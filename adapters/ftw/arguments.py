@@ -38,15 +38,7 @@ def add_test_command(commands: argparse._SubParsersAction[argparse.ArgumentParse
         allow_abbrev=False,
     )
     command.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="test files, or folders of them")
-    rules = command.add_argument_group("which rules (default: the embedded @recommended.conf and @baseline/*.conf)")
-    which = rules.add_mutually_exclusive_group()
-    which.add_argument("-c", "--config", metavar="FILE", help="those of an agent's configuration")
-    which.add_argument(
-        "--rules", nargs="+", action="extend", metavar="FILE", help="rule files, globs or embedded names, in this order"
-    )
-    which.add_argument("--directives", metavar="TEXT", help="this text; Include in it reads files")
-    rules.add_argument("--application", metavar="NAME", help="with -c: this application (default: the default one)")
-    rules.add_argument("--no-plugins", action="store_true", help="without what installed plug-ins add to the language")
+    add_rule_arguments(command)
     tests = command.add_argument_group("which tests")
     tests.add_argument("--include", type=_pattern, metavar="REGEX", help="only tests with such a name (942100-1)")
     tests.add_argument("--exclude", type=_pattern, metavar="REGEX", help="no tests with such a name")
@@ -68,6 +60,19 @@ def add_test_command(commands: argparse._SubParsersAction[argparse.ArgumentParse
     output.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML, for CI")
     output.add_argument("--json", type=Path, metavar="FILE", help="write everything as JSON")
     command.set_defaults(run=_run)
+
+
+def add_rule_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments that say which rules are meant; `command.load_rules` reads them."""
+    rules = command.add_argument_group("which rules (default: the embedded @recommended.conf and @baseline/*.conf)")
+    which = rules.add_mutually_exclusive_group()
+    which.add_argument("-c", "--config", metavar="FILE", help="those of an agent's configuration")
+    which.add_argument(
+        "--rules", nargs="+", action="extend", metavar="FILE", help="rule files, globs or embedded names, in this order"
+    )
+    which.add_argument("--directives", metavar="TEXT", help="this text; Include in it reads files")
+    rules.add_argument("--application", metavar="NAME", help="with -c: this application (default: the default one)")
+    rules.add_argument("--no-plugins", action="store_true", help="without what installed plug-ins add to the language")
 
 
 def _run(options: argparse.Namespace) -> int:

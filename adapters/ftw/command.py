@@ -49,7 +49,7 @@ def run_test_command(options: argparse.Namespace) -> int:
     """
     try:
         cases, overrides = _load_tests(options)
-        waf = _load_rules(options)
+        waf = load_rules(options)
         waf.log.audit = waf.log.debug = None  # a test leaves no traces in the logs of the site
     except UsageError as error:
         sys.stderr.write(f"{error}\n")
@@ -111,7 +111,15 @@ def _wanted(name: str, options: argparse.Namespace) -> bool:
     return included and (options.exclude is None or options.exclude.search(name) is None)
 
 
-def _load_rules(options: argparse.Namespace) -> WAF:
+def load_rules(options: argparse.Namespace) -> WAF:
+    """The rules that the arguments name; what is worth a word about them goes to standard error.
+
+    Args:
+        options: with the arguments of `arguments.add_rule_arguments`.
+
+    Raises:
+        UsageError: there are none, or they have faults.
+    """
     if options.application is not None and options.config is None:
         raise UsageError("--application goes with -c")
     try:
