@@ -10,6 +10,7 @@ import logging
 import resource
 import time
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from waf_engine.diagnostics import Diagnostic, Severity
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from adapters.applications import Application
     from adapters.background import Background
@@ -60,15 +61,24 @@ def make_handler(
         ConfigError: a log file cannot be opened, or a block page cannot be used.
     """
     applications = {}
+    logger = open_log(logs, config.log)
+    room = None
+    make: Callable[..., WafHandler] = WafHandler
+    if config.shared is not None:
+        from adapters.shared_store import SharedHandler, open_room  # noqa: PLC0415  few need Redis
+
+        room = open_room(config.shared, previous, logger)
+        make = partial(SharedHandler, room)
     for each in config.applications:
         limit = -(-each.active_limit // share)
         store = previous[each.name].store if each.name in previous else None
-        if store is None:
+        if store is None and room is not None and each.response_check:
+            store = room.store(each.name, limit, each.ttl, time.monotonic)
+        elif store is None:
             store = TransactionStore(limit, each.ttl, time.monotonic)
         store.limit, store.limit_bytes, store.ttl = limit, -(-each.active_bytes // share), each.ttl
         applications[each.name] = make_application(each, rule_sets[each.name].waf, store, open_log(logs, each.log))
-    logger = open_log(logs, config.log)
-    return WafHandler(applications, config.default_application, logger, observer=observer, background=background)
+    return make(applications, config.default_application, logger, observer=observer, background=background)
 
 
 def open_log(logs: Logs, log: LogConfig) -> logging.Logger:

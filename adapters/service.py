@@ -43,6 +43,7 @@ from adapters.run_options import RunOptions
 from adapters.sockets import open_listeners, start_listening
 from adapters.tls import contexts_of, renew, same_addresses
 from adapters.workers.status import State, Status
+from waf_engine.persistence import MemoryStore
 
 if TYPE_CHECKING:
     import socket
@@ -73,6 +74,7 @@ class Service:
 
     def __init__(self, path: str | Path, options: RunOptions | None = None) -> None:
         self.path, self.options = path, options or RunOptions()
+        self._collections = MemoryStore()  # what rules counted outlives a reload
         self.config, self.rule_sets = self._load()
         self.logs, self.background = Logs(), Background()
         self.status = Status(1)
@@ -135,7 +137,7 @@ class Service:
 
     def _load(self) -> tuple[Config, dict[str, RuleSet]]:
         """The configuration, what the command line says in it, and the rules."""
-        config, rule_sets = load_all(self.path, background=None)
+        config, rule_sets = load_all(self.path, background=None, collections=self._collections)
         return self.options.apply(config), rule_sets
 
     @property
@@ -238,6 +240,8 @@ class Service:
             event(logger, logging.WARNING, "bind has changed: that needs a restart")
         if config.metrics != self.config.metrics:
             event(logger, logging.WARNING, "metrics has changed: that needs a restart")
+        if config.shared != self.config.shared:
+            event(logger, logging.WARNING, "shared has changed: for waiting transactions that needs a restart")
         if self._monitor is not None:
             self._monitor.board.configure(facts_of(rule_sets))
             self._monitor.logger = logger
