@@ -42,15 +42,15 @@ def serve(path: str | Path, options: RunOptions) -> int:
     Returns:
         The exit status: 0 after a signal, 1 when there is a fault.
     """
-    from adapters.service import Service  # noqa: PLC0415  other commands shall not wait for the event loop's import
-    from adapters.sockets import ListenError  # noqa: PLC0415  the same
+    from adapters.sockets import ListenError  # noqa: PLC0415  other commands shall not wait for the event loop's import
+    from adapters.workers.agent import make_agent  # noqa: PLC0415  the same
 
     if error := options.check_files():
         complain(f"the profile {error.filename} cannot be written: {error.strerror}")
         return 1
     options.start()
     try:
-        service = Service(path, options)
+        service = make_agent(path, options)
         service.open()
     except (ConfigError, ListenError) as error:
         complain(error)

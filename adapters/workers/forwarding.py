@@ -25,7 +25,7 @@ from adapters.workers.channels import Channel, Kind, send
 from spop_proto import Ack, AgentHello, HAProxyConnection, HAProxyHello, Limits, LocalProtocolError, Notify
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Awaitable, Generator, Iterable, Sequence
 
     from anyio.abc import TaskGroup
 
@@ -178,7 +178,7 @@ class Forwarding:
         self._tasks, self._seconds = tasks, seconds
         self._peers: dict[int, Peer] = {}
 
-    def __call__(self, notify: Notify) -> object:
+    def __call__(self, notify: Notify) -> Iterable[Action] | Awaitable[Iterable[Action]]:
         """The answer to a NOTIFY, or what is to be awaited for it."""
         for message in notify.messages:
             if message.name == RESPONSE:

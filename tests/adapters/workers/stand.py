@@ -1,0 +1,255 @@
+"""HAProxy with a site inside it, an agent of several processes, and fifty clients: what the tests of workers are run on."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.adapters.harness import free_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.adapters.harness import Processes
+
+FULL = os.environ.get("SPOA_WAF_FULL") == "1"
+CLIENTS = 50
+ANSWER_SECONDS = 0.25
+
+RULES = """\
+SecRuleEngine On
+SecRequestBodyAccess On
+SecRule ARGS "@contains attack" "id:100,phase:2,deny,status:403,log,msg:'an attack',severity:CRITICAL"
+SecRule RESPONSE_HEADERS:X-Leak "@streq secret" "id:101,phase:3,deny,status:403,log,msg:'a leak',severity:ERROR"
+"""
+
+CONFIG = """\
+bind: 127.0.0.1:{agent}
+workers: {workers}
+drain_timeout_ms: 2000
+log_level: info
+log_file: agent.log
+log_format: console
+default_application: shop
+applications:
+  - name: shop
+    directives: |
+      Include rules.conf
+    response_check: true
+    transaction_ttl_ms: 10000
+    log_level: info
+    log_file: shop.log
+    log_format: console
+"""
+
+HAPROXY_CFG = """\
+global
+    log stdout format raw local0 info
+    maxconn 1000
+defaults
+    mode http
+    timeout client 30s
+    timeout server 30s
+    timeout connect 5s
+
+frontend test
+    bind 127.0.0.1:{port}
+    log global
+    unique-id-format %[uuid()]
+    filter spoe engine coraza config coraza.cfg
+    http-request deny deny_status 504 hdr X-Error "%[var(txn.coraza.error)]" if {{ var(txn.coraza.error) -m int gt 0 }}
+    http-response deny deny_status 504 hdr X-Error "%[var(txn.coraza.error)]" if {{ var(txn.coraza.error) -m int gt 0 }}
+    http-request deny if {{ var(txn.coraza.fail) -m int eq 1 }}
+    http-response deny if {{ var(txn.coraza.fail) -m int eq 1 }}
+    log-format "%ST %Ta %[var(txn.coraza.error)]"
+    default_backend site
+
+backend site
+    server site 127.0.0.1:{site}
+
+frontend the_site
+    bind 127.0.0.1:{site}
+    http-request return status 200 hdr X-Leak secret content-type text/plain string leak if {{ path /leak }}
+    http-request return status 200 content-type text/plain string hello
+
+backend agents
+    mode tcp
+    timeout server 1m
+    server agent 127.0.0.1:{agent}
+"""
+
+CORAZA_CFG = """\
+[coraza]
+spoe-agent coraza-agent
+    messages coraza-req coraza-res
+    option var-prefix coraza
+    option set-on-error error
+    timeout hello 2s
+    timeout idle 2m
+    timeout processing 2s
+    use-backend agents
+    log global
+spoe-message coraza-req
+    args id=unique-id src-ip=src method=method path=path query=query version=req.ver headers=req.hdrs body=req.body
+    event on-frontend-http-request
+spoe-message coraza-res
+    args id=unique-id version=res.ver status=status headers=res.hdrs body=res.body
+    event on-http-response
+"""
+
+TARGETS = (("/?q=hello", 200), ("/?q=an+attack+comes", 403), ("/leak", 502), ("/?q=other", 200))
+
+
+@dataclass
+class Answer:
+    """What a client saw.
+
+    Attributes:
+        target: what was asked for.
+        wanted: the status it must have.
+        status: the status it has.
+        error: the SPOE error, if there is one.
+        at: when, on the monotonic clock.
+        seconds: how long it took.
+    """
+
+    target: str
+    wanted: int
+    status: int
+    error: str
+    at: float
+    seconds: float
+
+
+@dataclass
+class Clients:
+    """Fifty clients, each on a connection of its own, until they are stopped."""
+
+    port: int
+    count: int = CLIENTS
+    answers: list[Answer] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._client, args=(number,)) for number in range(self.count)]
+
+    def start(self) -> None:
+        for each in self._threads:
+            each.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        for each in self._threads:
+            each.join(30)
+        assert not any(each.is_alive() for each in self._threads)
+
+    def _client(self, number: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            for turn in itertools.count():
+                if self._stop.is_set():
+                    return
+                target, wanted = TARGETS[(number + turn) % len(TARGETS)]
+                begin = time.monotonic()
+                connection.request("GET", target)
+                response = connection.getresponse()
+                response.read()
+                now = time.monotonic()
+                error = response.headers["X-Error"] or ""
+                self.answers.append(Answer(target, wanted, response.status, error, now, now - begin))
+        except (OSError, http.client.HTTPException) as error:
+            self.broken.append(repr(error))
+        finally:
+            connection.close()
+
+    @property
+    def wrong(self) -> list[Answer]:
+        """Attacks that passed, clean requests that were blocked."""
+        return [each for each in self.answers if each.status not in (each.wanted, 504)]
+
+    @property
+    def failed(self) -> list[Answer]:
+        """Requests without a verdict."""
+        return [each for each in self.answers if each.status == 504]
+
+
+class Stand:
+    """HAProxy, the site, and the agent."""
+
+    def __init__(self, processes: Processes, binary: str) -> None:
+        self.processes, self.binary = processes, binary
+        self.port, self.agent_port, self.site_port = free_ports(3)
+
+    @property
+    def folder(self) -> Path:
+        return self.processes.folder
+
+    def start(self, *, workers: int = 4, config: str = CONFIG, rules: str = RULES) -> None:
+        self.start_agent(workers=workers, config=config, rules=rules)
+        self.start_haproxy()
+
+    def start_agent(self, *, workers: int = 4, config: str = CONFIG, rules: str = RULES) -> None:
+        (self.folder / "rules.conf").write_text(rules)
+        text = config.format(agent=self.agent_port, workers=workers)
+        self.agent = self.processes.start_agent(text, self.agent_port)
+
+    def start_haproxy(self) -> None:
+        (self.folder / "coraza.cfg").write_text(CORAZA_CFG)
+        config = self.folder / "haproxy.cfg"
+        config.write_text(HAPROXY_CFG.format(port=self.port, site=self.site_port, agent=self.agent_port))
+        self.processes.start_haproxy(self.binary, config, self.port)
+
+    def log(self, name: str = "agent.log") -> str:
+        return (self.folder / name).read_text()
+
+    def signal(self, number: signal.Signals, *, wait_for: str = "") -> None:
+        """Send a signal; return when the log says so once more."""
+        before = self.log().count(wait_for)
+        self.agent.send_signal(number)
+        if wait_for:
+            until(lambda: self.log().count(wait_for) > before, lambda: self.log())
+
+    def tree(self) -> dict[int, list[int]]:
+        """The generations, each with its workers."""
+        return {child: children(child) for child in children(self.agent.pid)}
+
+    def workers(self) -> list[int]:
+        """The workers of all generations."""
+        return [pid for pids in self.tree().values() for pid in pids]
+
+    def slow_answers(self) -> list[str]:
+        """Lines of HAProxy's about SPOE that took longer than an answer may: `SPOE: [agent] <EVENT> ... st=S I/Q/W/R/P`."""
+        slow = []
+        for line in self.log("haproxy.out").splitlines():
+            found = re.match(r"SPOE: .* st=\d+ (\d+)/(-?\d+)/(-?\d+)/(-?\d+)/(\d+) ", line)
+            if found and int(found[5]) > ANSWER_SECONDS * 1000:
+                slow.append(line)
+        return slow
+
+
+def children(pid: int) -> list[int]:
+    try:
+        listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, timeout=10)
+    except subprocess.TimeoutExpired:  # pragma: no cover
+        return []
+    return [int(each) for each in listed.stdout.split()]
+
+
+def until(done: Callable[[], object], about: Callable[[], str] = str, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            pytest.fail(f"it did not happen within {seconds} s:\n{about()}")
+        threading.Event().wait(0.02)
