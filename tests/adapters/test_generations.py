@@ -1,4 +1,4 @@
-"""Configurations of every generation, as their users wrote them, and HAProxy as they wired it: each blocks what it must.
+"""Configurations of every generation, as their users wrote them, and HAProxy as they wired it: all of them block.
 
 The shapes are those of compatibility.md 3.1 and 3.2: A and B send messages by events and name transactions by
 unique-id, C sends groups and gets the id back in a variable.
