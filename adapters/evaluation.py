@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from adapters.cut_bodies import Extent, extent, has_body
 from adapters.logs import log_match
+from waf_engine.settings import EngineMode
 
 if TYPE_CHECKING:
     from adapters.applications import Application
@@ -45,6 +46,7 @@ class Exchange:
         cut: what came of the body that was inspected last, when that was not all of it.
         logged: how many of its matched rules are in the log already.
         over_budget: whether it was said that it took too much processor time.
+        quiet: whether its rules may interrupt, but were told not to, for detection only.
     """
 
     key: str
@@ -55,6 +57,15 @@ class Exchange:
     cut: Cut | None = None
     logged: int = 0
     over_budget: bool = False
+    quiet: bool = False
+
+    def set_blocking(self, *, blocks: bool) -> None:
+        """Say whether what comes now may be interrupted; without that the rules run as for DetectionOnly."""
+        transaction = self.transaction
+        if not blocks and transaction.engine is EngineMode.ON:
+            transaction.engine, self.quiet = EngineMode.DETECTION_ONLY, True
+        elif blocks and self.quiet and transaction.engine is EngineMode.DETECTION_ONLY:
+            transaction.engine, self.quiet = EngineMode.ON, False
 
     def log_matches(self) -> list[MatchedRule]:
         """Write the matched rules that are not in the log yet.

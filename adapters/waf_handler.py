@@ -29,7 +29,6 @@ from adapters.transactions import Gone
 from adapters.troubles import Reason, TroubleError, reason_of, trouble_actions
 from adapters.verdicts import CLEAN, DETECT, SKIPPED, modsecurity_code, verdict
 from spop_proto import Scope, SetVar
-from waf_engine.settings import EngineMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -210,10 +209,10 @@ class WafHandler:
             if application.budget is None
             else application.waf.transaction(key, budget=application.budget)
         )
-        if not blocks and transaction.engine is EngineMode.ON:
-            transaction.engine = EngineMode.DETECTION_ONLY
         path = request.target.partition(b"?")[0]
-        return Exchange(key, application, transaction, path, FIXED_BYTES + PER_BYTE * size)
+        exchange = Exchange(key, application, transaction, path, FIXED_BYTES + PER_BYTE * size)
+        exchange.set_blocking(blocks=blocks)
+        return exchange
 
     def _is_body_spared(self, application: Application, request: HttpRequest) -> bool:
         if application.skip is None or not request.body or not application.skip.covers_type(request.headers):
@@ -256,9 +255,7 @@ class WafHandler:
             self.observer.skipped(application.name, "content-type")
             self._finish(exchange)
             return [CLEAN, SetVar(Scope.TRANSACTION, "id", key), application.app, SKIPPED]
-        transaction = exchange.transaction
-        if not blocks and transaction.engine is EngineMode.ON:
-            transaction.engine = EngineMode.DETECTION_ONLY
+        exchange.set_blocking(blocks=blocks)
         try:
             interruption = feed_response(exchange, response, body_sent="body" in arguments)
             return self._verdict(exchange, interruption, arguments, is_response=True, blocks=blocks)

@@ -2,19 +2,29 @@ from __future__ import annotations
 
 import logging
 import re
-from ipaddress import IPv4Address, IPv6Address
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.background import Background
+from adapters.block_page import parse_block_page
+from adapters.client_address import TrustedProxies
+from adapters.evaluation import FIXED_BYTES, PER_BYTE
 from adapters.logs import Occasional
-from adapters.transactions import TransactionStore
+from adapters.metrics.observer import Observer
+from adapters.skipping import SkipList
+from adapters.transactions import Gone, TransactionStore
 from adapters.troubles import Reason
 from adapters.waf_handler import Application, WafHandler, random_id
 from spop_proto import Message, Notify, Scope, SetVar
 from waf_engine import WAF, Transaction
+from waf_engine.bodies import body_processors
+from waf_engine.runtime.budget import Budget
+from waf_engine.waf import default_registries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -437,9 +447,7 @@ class Broken:
         return transaction
 
 
-@pytest.mark.parametrize(
-    "method", ["process_connection", "process_request_headers", "process_request_body"]
-)
+@pytest.mark.parametrize("method", ["process_connection", "process_request_headers", "process_request_body"])
 def test_an_engine_that_fails_is_an_error_at_once(method: str) -> None:
     stand = Stand(waf=Broken(method))
 
@@ -495,3 +503,359 @@ def test_any_arguments_get_an_answer(name: str, arguments: list[tuple[str, Any]]
 
     assert not stand.said("could not be evaluated")
     assert not stand.said("could not be finished")
+
+
+# -- applications with settings of their own ---------------------------------------------------------
+
+
+def _set(stand: Stand, name: str = "a", **changes: Any) -> None:
+    """Change an application, as a reload would."""
+    stand.applications[name] = replace(stand.applications[name], **changes)
+    stand.handler = WafHandler(
+        stand.applications,
+        stand.handler.default_application,
+        stand.handler._logger,
+        new_id=lambda: "NEW",
+        occasional=Occasional(stand.clock),
+        background=stand.handler.background,
+    )
+
+
+def test_what_every_answer_has() -> None:
+    stand = Stand()
+    stand.ask(id="x")
+
+    assert (stand.always["app"], stand.always["mode"]) == ("a", "block")
+    assert stand.always["time_us"] >= 0
+    stand.send(Message("coraza-req", (("path", "/"), ("headers_bin", b"\x09x"))))
+    assert stand.always.keys() == {"time_us"}
+
+
+def test_an_application_by_host_and_its_response_by_id() -> None:
+    stand = Stand(default="b")
+    _set(stand, "a", hosts=("shop.example.com", "*.cdn.example.com"))
+    for host in ("SHOP.example.com:80", "x.cdn.example.com"):
+        stand.ask(id=host, headers=f"host: {host}\r\n\r\n")
+        assert stand.always["app"] == "a"
+        assert stand.ask("coraza-res", id=host, status=200)["fail"] == 0
+        assert stand.always["app"] == "a"
+    stand.ask(headers="host: cdn.example.com\r\n\r\n")
+    assert stand.always["app"] == "b"
+
+
+@pytest.mark.parametrize(
+    "header", ["x-forwarded-for: 2001:db8::5, 10.0.0.7", "x-forwarded-for: 192.0.2.1, 2001:db8::5"]
+)
+def test_rules_and_logs_see_the_client_behind_the_proxy(header: str) -> None:
+    stand = Stand()
+    _set(stand, proxies=TrustedProxies([ip_network("10.0.0.0/8")]))
+
+    assert stand.ask(src_ip=IPv4Address("10.0.0.1"), headers=f"{header}\r\n\r\n")["status"] == 451
+    assert stand.ask(src_ip=IPv4Address("192.0.2.9"), headers=f"{header}\r\n\r\n")["fail"] == 0
+    stand.ask(src_ip="10.0.0.1", headers=f"{header}\r\n\r\n", query="x=note")
+    assert '[client "2001:db8::5"]' in stand.lines[-1][1]
+
+
+def test_a_skipped_request_and_its_response() -> None:
+    stand = Stand()
+    _set(stand, skip=SkipList(["/static/*"]))
+    seen = stand.handler.observer = Observed()
+
+    assert stand.ask(id="x", path="/static/app.js", query="x=attack") == {"fail": 0, "id": "x"}
+    assert stand.always["mode"] == "skipped"
+    assert len(stand.applications["a"].store) == 0
+    assert stand.ask("coraza-res", id="x", status=500) == {}
+    assert stand.always["mode"] == "skipped"
+    assert seen.told == [("skipped", "a", "path")]
+    assert stand.lines == []
+    assert stand.ask(id="y", path="/static/../app.js", query="x=attack")["fail"] == 1
+    assert stand.ask(path="/static/a", query="x=attack", headers="x-original-url: /\r\n\r\n")["fail"] == 1
+
+
+def test_a_type_on_the_skip_list_spares_responses_and_the_bodies_of_requests() -> None:
+    stand = Stand()
+    _set(stand, skip=SkipList([], ["image/*", "application/x-www-form-urlencoded"]))
+    form = "content-type: application/x-www-form-urlencoded\r\n\r\n"
+
+    assert stand.ask(id="x", method="POST", headers=form, body=b"q=attack")["fail"] == 0
+    assert stand.ask(id="w", method="POST", headers=form, body=b"", query="q=attack")["fail"] == 1
+    two = f"content-type: text/plain\r\n{form}"
+    assert stand.ask(id="z", method="POST", headers=two, body=b"q=attack")["fail"] == 1
+    stand.ask(id="y", query="x=late")
+    picture = "content-type: image/png\r\nx-leak: secret\r\n\r\n"
+    assert stand.ask("coraza-res", id="y", status=500, headers=picture) == {"fail": 0, "id": "y"}
+    assert stand.always["mode"] == "skipped"
+    assert stand.matched()[-1] == "12"  # phase 5 ran
+    assert len(stand.applications["a"].store) == 1  # x
+
+
+def test_the_block_page_of_a_denied_request() -> None:
+    stand = Stand()
+    _set(stand, block_page=parse_block_page("<p>%{UNIQUE_ID}</p>"))
+
+    assert stand.ask(id="<x>", query="q=attack")["block_page"] == "<p>&lt;x&gt;</p>"
+    assert "block_page" not in stand.ask(id="y")
+    assert "block_page" not in stand.ask(id="z", query="x=away")
+
+
+# -- detection only ----------------------------------------------------------------------------------
+
+
+class Detecting(Stand):
+    """A stand whose handler evaluates later what is for detection only; `work` does it."""
+
+    def __init__(self, **limits: int) -> None:
+        super().__init__()
+        self.background = self.handler.background = Background(**limits)
+
+    def work(self) -> None:
+        while self.background.run_one():
+            pass
+
+
+def test_the_answer_comes_before_the_evaluation() -> None:
+    stand = Detecting()
+
+    assert stand.ask(id="x", query="q=attack", detect_only=True) == {"id": "x"}
+    assert (stand.always["mode"], stand.matched()) == ("detect", [])
+    stand.work()
+    assert stand.matched() == ["920100"]
+    assert "Warning" in stand.lines[0][1]  # as with SecRuleEngine DetectionOnly
+
+
+def test_an_application_for_detection_only_never_blocks() -> None:
+    stand = Detecting()
+    _set(stand, detect_only=True)
+
+    assert stand.ask(id="x", query="q=attack") == {"fail": 0, "id": "x"}
+    assert stand.ask("coraza-res", id="x", status=500) == {"fail": 0, "id": "x"}
+    assert len(stand.background._jobs) == 2
+    stand.work()
+    assert stand.matched() == ["920100"]
+    assert not stand.said("no verdict")  # the response after its request
+    assert len(stand.applications["a"].store) == 0
+
+
+def test_a_response_that_is_judged_waits_for_the_evaluation_of_its_request() -> None:
+    stand = Detecting()
+    stand.ask(id="w", query="x=note", detect_only=True)
+    stand.ask(id="x", query="x=note", detect_only=True)
+
+    assert stand.ask("coraza-res", id="x", status=500)["ruleid"] == 9
+    assert stand.matched() == ["942100"]
+    stand.work()
+    assert stand.matched() == ["942100"] * 2
+
+
+def test_what_does_not_fit_is_no_error() -> None:
+    stand = Detecting(jobs=1)
+    seen = stand.handler.observer = Observed()
+    stand.ask(id="x", detect_only=True)
+
+    assert stand.ask(id="y", query="q=attack", detect_only=True) == {"id": "y", "reason": "queue-full"}
+    assert ("trouble", Reason.QUEUE_FULL) in seen.told
+    assert stand.said("too much waits to be evaluated")
+    assert stand.background.counters.dropped == 1
+
+
+def test_what_waits_is_evaluated_at_the_end() -> None:
+    stand = Detecting()
+    for number in range(3):
+        stand.ask(id=str(number), query="q=attack", detect_only=True)
+    stand.handler.stop()
+
+    assert stand.matched() == ["920100"] * 3
+
+
+def test_what_is_left_at_the_end_is_counted() -> None:
+    stand = Detecting()
+    stand.ask(id="x", detect_only=True)
+    times = iter([0.0, 10.0, 20.0])
+    stand.handler._clock = lambda: next(times)
+    stand.handler.stop()
+
+    assert stand.said("not evaluated any more") == [{"messages": 1}]
+
+
+def test_a_failure_after_the_answer_is_logged() -> None:
+    stand = Detecting()
+    _set(stand, waf=Broken("process_request_body"))
+    stand.ask(id="x", detect_only=True)
+    stand.ask("coraza-res", id="unknown", detect_only=True)
+    stand.work()
+
+    assert stand.said("a message could not be evaluated") == [{"message": "coraza-req", "stream": 0}]
+    assert stand.said("no verdict: transaction-not-found")
+
+
+# -- always an answer --------------------------------------------------------------------------------
+
+
+class Observed(Observer):
+    """Remembers what it is told, but for times and transactions."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def trouble(self, reason: Reason) -> None:
+        self.told.append(("trouble", reason))
+
+    def skipped(self, application: str, what: str) -> None:
+        self.told.append(("skipped", application, what))
+
+    def truncated(self, application: str, *, response: bool = False) -> None:
+        self.told.append(("truncated", application, response))
+
+    def over_budget(self, application: str, action: str) -> None:
+        self.told.append(("over budget", application, action))
+
+    def dropped(self, application: str, gone: Gone) -> None:
+        self.told.append(("dropped", application, gone))
+
+    def missed(self, application: str, gone: Gone) -> None:
+        self.told.append(("missed", application, gone))
+
+    def failed(self, application: str, *, response: bool = False) -> None:
+        self.told.append(("failed", application, response))
+
+
+def _deep() -> int:
+    return 1 + _deep()
+
+
+def _no_memory() -> None:
+    raise MemoryError
+
+
+@pytest.mark.parametrize(
+    ("fault", "answer"),
+    [
+        (_deep, {"error": 512, "reason": "internal-error"}),
+        (_no_memory, {"error": 519, "reason": "out-of-memory"}),
+        (lambda: 1 // 0, {"error": 512, "reason": "internal-error"}),
+    ],
+)
+def test_a_body_parser_that_fails(fault: Callable[[], object], answer: dict[str, object]) -> None:
+    """Whatever happens within, HAProxy is told at once, and nothing of the transaction is left."""
+
+    def process(_: bytes, __: object) -> Any:
+        return fault()
+
+    registry = body_processors.copy()
+    registry.add(process, "FAULTY")
+    rules = 'SecRequestBodyAccess On\nSecAction "id:1,phase:1,pass,nolog,ctl:requestBodyProcessor=FAULTY"\n'
+    registries = replace(default_registries(), body_processors=registry)
+    stand = Stand(waf=WAF.from_directives(rules, registries=registries))
+    seen = stand.handler.observer = Observed()
+
+    assert stand.ask(id="x", method="POST", body=b"b") == answer
+    assert len(stand.applications["a"].store) == 0
+    assert seen.told == [("failed", "a", False), ("trouble", Reason(answer["error"]))]  # type: ignore[arg-type]  # an int
+    assert stand.ask("coraza-res", id="x", status=200)["reason"] == "transaction-not-found"
+    assert seen.told[2:] == [("missed", "a", Gone.FAILED), ("trouble", Reason.TRANSACTION_NOT_FOUND)]
+
+
+SLOW = "SecRuleEngine On\n" + "".join(
+    f'SecRule ARGS "@rx x{number}" "id:{number},phase:1,pass,nolog,t:lowercase"\n' for number in range(1, 400)
+)
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        ("error", {"error": 517, "reason": "budget-exceeded"}),
+        ("deny", {"fail": 1, "status": 503, "ruleid": 0}),
+        ("pass", {"fail": 0}),
+    ],
+)
+def test_a_transaction_over_its_budget(action: str, expected: dict[str, object]) -> None:
+    stand = Stand(waf=WAF.from_directives(SLOW, executor="reference"))
+    _set(stand, budget=Budget(0.01, action))
+    seen = stand.handler.observer = Observed()
+    answer = stand.ask(id="x", query="&".join(f"a{number}=x{number}" for number in range(100)))
+
+    assert expected.items() <= answer.items()
+    assert ("over budget", "a", action) in seen.told
+    assert stand.said("a transaction took too much processor time")
+    if action == "error":
+        assert stand.ask("coraza-res", id="x", status=200)["reason"] == "transaction-not-found"
+
+
+def test_a_budget_never_makes_detection_only_an_error() -> None:
+    stand = Detecting()
+    _set(stand, waf=WAF.from_directives(SLOW, executor="reference"), budget=Budget(0.01, "error"), detect_only=True)
+    answer = stand.ask(id="x", query="&".join(f"a{number}=x{number}" for number in range(100)))
+    stand.work()
+
+    assert answer == {"fail": 0, "id": "x"}
+    assert not stand.said("no verdict")
+    assert stand.said("a transaction took too much processor time")
+
+
+# -- bodies of which only a part came ----------------------------------------------------------------
+
+
+def test_a_cut_body_is_told_of_once_for_each_path_and_judged_by_the_limits_action() -> None:
+    stand = Stand()  # Reject is the default
+    seen = stand.handler.observer = Observed()
+    cut = "content-type: application/x-www-form-urlencoded\r\ncontent-length: 99\r\n\r\n"
+    for _ in range(3):
+        answer = stand.ask(method="POST", path="/upload", headers=cut, body=b"a=b")
+        assert (answer["fail"], answer["status"], answer["ruleid"], answer["body_truncated"]) == (1, 413, 0, 1)
+    stand.ask(method="POST", path="/other", headers=cut, body=b"a=b")
+
+    assert [(each["path"], each["received"], each["announced"]) for each in stand.said("was cut")] == [
+        ("/upload", 3, 99),
+        ("/other", 3, 99),
+    ]
+    assert seen.told == [("truncated", "a", False)] * 4
+
+
+def test_a_cut_response() -> None:
+    stand = Stand()
+    stand.ask(id="x")
+    page = "content-type: text/html\r\ncontent-length: 99\r\n\r\n"
+    answer = stand.ask("coraza-res", id="x", status=200, headers=page, body=b"<html>")
+
+    assert (answer["fail"], answer["body_truncated"]) == (0, 1)
+    assert stand.said("the body of a response was cut")
+
+
+# -- faults of coraza-spoa that are none here (compatibility.md 3.5) ---------------------------------
+
+
+def test_a_header_line_of_64_kib_is_read_as_are_those_after_it() -> None:
+    """There the reading ends, without a word, at a line that long."""
+    stand = Stand()
+    text = b"x-long: " + b"a" * 70_000 + b"\r\nx-raw:  two \r\n\r\n"
+
+    assert stand.ask(headers=text)["status"] == 400
+
+
+def test_blanks_around_a_value_are_rule_material() -> None:
+    """There they are cut off, so that rules see another value than the server."""
+    rules = 'SecRuleEngine On\nSecRule REQUEST_HEADERS:X-A "@rx ^\\x09v\\x0b\\x20$" "id:1,deny,phase:1,t:none"'
+    stand = Stand(waf=WAF.from_directives(rules))
+
+    assert stand.ask(headers=b"x-a: \tv\x0b \r\n\r\n")["fail"] == 1
+    assert stand.ask(headers=b"x-a: v\r\n\r\n")["fail"] == 0
+
+
+def test_the_outbound_score_is_answered_too() -> None:
+    rules = 'SecRuleEngine On\nSecAction "id:1,phase:3,pass,nolog,setvar:tx.blocking_outbound_anomaly_score=4"'
+    stand = Stand(waf=WAF.from_directives(rules))
+    stand.ask(id="x")
+
+    assert stand.ask("coraza-res", id="x", status=200)["score_out"] == 4
+
+
+def test_bytes_bound_what_waits() -> None:
+    stand = Stand()
+    stand.applications["a"].store.limit_bytes = 3 * FIXED_BYTES
+    seen = stand.handler.observer = Observed()
+    for identity in "xyz":
+        stand.ask(id=identity, path="/" + "p" * 1000)
+
+    store = stand.applications["a"].store
+    assert (len(store), store.counters.bytes) == (2, 2 * (FIXED_BYTES + 1001 * PER_BYTE))
+    assert seen.told == [("dropped", "a", Gone.EVICTED)]
