@@ -84,7 +84,10 @@ def as_systemd(sockets: Sequence[socket.socket], command: list[str], **variables
 
 
 class Site(http.server.ThreadingHTTPServer):
-    """A site: `/leak` answers what no site should, `/wait` answers when `release` is set, all else is 200."""
+    """A site: `/leak` answers what no site should, all else is 200; `/wait` answers when `release` is set.
+
+    `/later` answers the head of a leak, and its body when `release` is set.
+    """
 
     daemon_threads = True
 
@@ -111,13 +114,16 @@ class _SiteHandler(http.server.BaseHTTPRequestHandler):
         if self.path.startswith("/wait"):
             self.server.waiting.release()
             self.server.release.wait(10)
-        body = b"root:x:0:0:root:/root:/bin/bash\n" if self.path.startswith("/leak") else b"hello\n"
+        body = b"root:x:0:0:root:/root:/bin/bash\n" if self.path.startswith(("/leak", "/later")) else b"hello\n"
         self.send_response(200)
         self.send_header("Content-Type", "text/plain")
         self.send_header("Content-Length", str(len(body)))
         if self.path.startswith("/leak"):
             self.send_header("X-Leak", "secret")
         self.end_headers()
+        if self.path.startswith("/later"):
+            self.wfile.flush()
+            self.server.release.wait(10)
         self.wfile.write(body)
 
     do_POST = do_GET  # noqa: N815  the name that http.server calls
