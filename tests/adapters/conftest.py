@@ -9,6 +9,7 @@ import pytest
 
 from tests.adapters.certificates import Certificates, make_certificates
 from tests.adapters.harness import Processes, Site, haproxy_binaries
+from tests.adapters.redis_server import RedisServer
 from tests.conftest import absent
 
 if TYPE_CHECKING:
@@ -47,3 +48,10 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
     made = Processes(tmp_path)
     yield made
     made.stop()
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path)
+    yield server
+    server.end()
