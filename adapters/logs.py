@@ -19,13 +19,17 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adapters.rotation import Rotator
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from adapters.config_model import Rotation
     from waf_engine import MatchedRule
 
 TRACE, FATAL, PANIC, DISABLED = 5, 50, 60, 100
@@ -57,7 +61,7 @@ class Sink:
 
     Attributes:
         path: a file, ``/dev/stdout``, ``/dev/stderr`` or ``/dev/null``.
-        form: ``console`` or ``json``.
+        form: ``console``, ``json``, or ``modsecurity``: as console, with matched rules as libmodsecurity writes them.
         lowest: the lowest level (number) that goes here.
         below: levels from this number on do not.
         make_folder: whether the folder is created when it is missing.
@@ -86,13 +90,23 @@ def _escape_char(char: str) -> str:
 
 
 class ConsoleFormatter(logging.Formatter):
-    """``1:01PM INF text key=value``: zerolog's console form without colours, fields in the order of their names."""
+    """``1:01PM INF text key=value``: zerolog's console form without colours, fields in the order of their names.
+
+    Args:
+        modsecurity: whether matched rules appear in libmodsecurity's words instead of Coraza's.
+    """
+
+    def __init__(self, *, modsecurity: bool = False) -> None:
+        super().__init__()
+        self._modsecurity = modsecurity
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, without its end."""
         clock = time.localtime(record.created)
         head = f"{clock.tm_hour % 12 or 12}:{clock.tm_min:02}{'PM' if clock.tm_hour >= 12 else 'AM'}"
-        parts = [head, _SHORT.get(record.levelno, "???"), escape(record.getMessage())]
+        match: MatchedRule | None = getattr(record, "match", None)
+        text = match.modsecurity_line() if match is not None and self._modsecurity else record.getMessage()
+        parts = [head, _SHORT.get(record.levelno, "???"), escape(text)]
         parts += [f"{key}={_console_value(value)}" for key, value in sorted(_fields(record).items())]
         return " ".join(parts)
 
@@ -155,14 +169,17 @@ class LineFile:
         OSError: the file cannot be opened.
     """
 
-    def __init__(self, path: str, *, threads: bool = True) -> None:
+    def __init__(self, path: str, *, threads: bool = True, rotation: Rotation | None = None) -> None:
         self.path, self.threads = path, threads
+        self._rotator: Rotator | None = None
         self.dropped = self.lost = 0
         self._queue: queue.Queue[bytes | None] = queue.Queue(MAX_QUEUED)
         self._thread: threading.Thread | None = None
         self._closed = False
         self._fd = self._open()
-        self._direct = stat.S_ISREG(os.fstat(self._fd).st_mode) or path == os.devnull
+        self._regular = stat.S_ISREG(os.fstat(self._fd).st_mode) and not path.startswith("/dev/")
+        self._direct = self._regular or stat.S_ISREG(os.fstat(self._fd).st_mode) or path == os.devnull
+        self.rotate(rotation)
 
     def _open(self) -> int:
         # /dev/stdout cannot be opened when it is a socket, as it is under systemd: the descriptor is copied.
@@ -171,11 +188,20 @@ class LineFile:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         return os.open(self.path, flags, 0o666)  # the mode of coraza-spoa; the umask narrows it
 
+    def rotate(self, rotation: Rotation | None) -> None:
+        """Be set aside from now on as this says; None: by somebody else, who tells to `reopen`."""
+        if rotation is None or not self._regular:
+            self._rotator = None
+        elif self._rotator is None or self._rotator.rotation != rotation:
+            self._rotator = Rotator(self.path, rotation)
+
     def write(self, line: str) -> None:
         """Append a line. Never raises, and does not wait for a slow reader: a log must not stop the agent."""
         if self._closed:
             return
         data = line.encode("utf-8", "backslashreplace") + b"\n"
+        if self._rotator is not None:
+            self._look(self._rotator)
         if self._direct or (not self.threads and self._has_room()):
             self._write(data)
             return
@@ -191,6 +217,20 @@ class LineFile:
             self.dropped += 1
             self.lost += 1
 
+    def _look(self, rotator: Rotator) -> None:
+        """Before a line: is this still the file of that name, and may it grow?"""
+        with suppress(OSError):  # no such folder any more, say: the old file takes the lines, nobody the blame
+            ours = os.fstat(self._fd)
+            try:
+                current = os.path.samestat(ours, os.stat(self.path))  # noqa: PTH116  half of Path.stat's time
+            except FileNotFoundError:
+                current = False
+            if not current:
+                rotator.noticed()
+                self.reopen()
+            elif rotator.due(ours.st_size) and rotator.set_aside(self._fd, threads=self.threads):
+                self.reopen()
+
     def _has_room(self) -> bool:
         """Whether a pipe takes a line without waiting: one of 4 KiB at least, says pipe(7)."""
         poll = select.poll()
@@ -201,16 +241,24 @@ class LineFile:
         while (data := self._queue.get()) is not None:
             if self.dropped:
                 count, self.dropped = self.dropped, 0
-                self._write(f"{count} log lines were dropped: the reader of {self.path} is too slow\n".encode())
+                text = f"{count} log lines were dropped: the reader of {self.path} is too slow\n"
+                if not self._append(text.encode()):
+                    self.dropped += count
             self._write(data)
 
     def _write(self, data: bytes) -> None:
+        if not self._append(data):
+            self.dropped += 1
+            self.lost += 1
+
+    def _append(self, data: bytes) -> bool:
+        """Write to the file; whether it could be."""
         try:
             while data:
                 data = data[os.write(self._fd, data) :]
         except OSError:  # a full disk, a reader that went away
-            self.dropped += 1
-            self.lost += 1
+            return False
+        return True
 
     def reopen(self) -> None:
         """Open the file anew by its name, after a rotation.
@@ -240,7 +288,8 @@ class _Handler(logging.Handler):
     def __init__(self, file: LineFile, sink: Sink) -> None:
         super().__init__(sink.lowest)
         self.file, self.below = file, sink.below
-        self.setFormatter(JsonFormatter() if sink.form == "json" else ConsoleFormatter())
+        json_form, modsecurity = sink.form == "json", sink.form == "modsecurity"
+        self.setFormatter(JsonFormatter() if json_form else ConsoleFormatter(modsecurity=modsecurity))
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno >= self.below:
@@ -263,6 +312,7 @@ class Logs:
         self._threads = threads
         self._files: dict[str, LineFile] = {}
         self._lost = 0  # by files that are closed
+        self._rotation: Rotation | None = None
 
     def logger(self, name: str, level: int, sinks: Iterable[Sink]) -> logging.Logger:
         """A logger for these sinks; loggers of the same path share one open file.
@@ -275,9 +325,15 @@ class Logs:
             if sink.path not in self._files:
                 if sink.make_folder:
                     Path(sink.path).parent.mkdir(parents=True, exist_ok=True)
-                self._files[sink.path] = LineFile(sink.path, threads=self._threads)
+                self._files[sink.path] = LineFile(sink.path, threads=self._threads, rotation=self._rotation)
             logger.addHandler(_Handler(self._files[sink.path], sink))
         return logger
+
+    def rotate(self, rotation: Rotation | None) -> None:
+        """Set files aside from now on as this says. All processes that write to them must be told the same."""
+        self._rotation = rotation
+        for file in self._files.values():
+            file.rotate(rotation)
 
     def allow_threads(self) -> None:
         """From now on files may have threads: this process forks no others."""

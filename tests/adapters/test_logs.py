@@ -6,14 +6,16 @@ import logging
 import os
 import re
 import select
+import stat
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.config_model import Rotation
 from adapters.logs import (
     LEVELS,
     MAX_TEXT,
@@ -29,9 +31,6 @@ from adapters.logs import (
     stderr_logger,
 )
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 INFO = logging.INFO
 
 
@@ -43,6 +42,9 @@ class FakeMatch:
 
     def coraza_line(self) -> str:
         return '[client "192.0.2.1"] Coraza: Warning. x [id "1"]'
+
+    def modsecurity_line(self) -> str:
+        return 'ModSecurity: Warning. x [id "1"]'
 
     def to_dict(self) -> dict[str, object]:
         return {"rule_id": 1, "msg": "x"}
@@ -309,3 +311,85 @@ def test_without_threads_a_slow_reader_holds_nothing_up(tmp_path: Path):
     logs.close()
     assert os.read(reader, 100).endswith(b"INF last\n")
     os.close(reader)
+
+
+ROTATION = Rotation(size=40, keep=0, days=0, compress=False)
+
+
+def test_a_file_is_set_aside_when_it_is_large(tmp_path: Path) -> None:
+    logs = Logs(threads=False)
+    logs.rotate(ROTATION)
+    logger = logs.logger("test", INFO, [Sink(str(tmp_path / "server.log"))])
+    for number in range(6):
+        event(logger, INFO, f"line {number} 0123456789")
+    logs.close()
+
+    texts = [path.read_text() for path in sorted(tmp_path.iterdir())]
+    assert len(texts) == 3
+    assert [text.count("line") for text in texts] == [2, 2, 2]
+    assert "line 5" in texts[2]
+
+
+def test_rotation_may_begin_and_end_while_files_are_open(tmp_path: Path) -> None:
+    logs = Logs(threads=False)
+    logger = logs.logger("test", INFO, [Sink(str(tmp_path / "server.log"))])
+    for rotation in (None, ROTATION, None):
+        logs.rotate(rotation)
+        for _ in range(3):
+            event(logger, INFO, "x" * 50)
+    logs.close()
+
+    assert sorted(path.read_text().count("xxx INF") + path.read_text().count("INF") for path in tmp_path.iterdir()) == [
+        1, 1, 3, 4,
+    ]  # fmt: skip
+
+
+def test_a_folder_that_is_lost_stops_nobody(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    logs = Logs(threads=False)
+    logs.rotate(ROTATION)
+    logger = logs.logger("test", INFO, [Sink(str(folder / "server.log"))])
+    event(logger, INFO, "before")
+    (folder / "server.log").unlink()
+    folder.rmdir()
+    for _ in range(3):
+        event(logger, INFO, "nobody will read this, and that is all")
+    folder.mkdir()
+    event(logger, INFO, "after")
+    logs.close()
+
+    assert [path.read_text()[8:].strip() for path in folder.iterdir()] == ["INF after"]
+
+
+def test_a_disk_that_is_full_stops_nobody_and_is_counted() -> None:
+    logs = Logs()
+    logger = logs.logger("test", INFO, [Sink("/dev/full")])
+    for _ in range(3):
+        event(logger, INFO, "x")
+    logs.keep([])
+
+    assert logs.lost == 3
+
+
+def test_devices_are_not_set_aside() -> None:
+    logs = Logs()
+    logs.rotate(ROTATION)
+    logger = logs.logger("test", INFO, [Sink("/dev/null")])
+    for _ in range(3):
+        event(logger, INFO, "x" * 50)
+    logs.close()
+
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+def test_a_match_in_the_words_of_modsecurity(tmp_path: Path) -> None:
+    logs = Logs()
+    path = str(tmp_path / "log")
+    log_match(logs.logger("test", INFO, [Sink(path, "modsecurity")]), FakeMatch())  # type: ignore[arg-type]  # a fake
+    event(logs.logger("test", INFO, [Sink(path, "modsecurity")]), INFO, "hello", app="shop")
+    logs.close()
+
+    first, second = (tmp_path / "log").read_text().splitlines()
+    assert first.endswith(' ERR ModSecurity: Warning. x [id "1"]')
+    assert second.endswith(" INF hello app=shop")
