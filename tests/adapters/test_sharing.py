@@ -23,7 +23,7 @@ from tests.conftest import absent
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tests.adapters.redis_server import RedisServer
 
@@ -46,13 +46,13 @@ defaults
 
 frontend test
     bind 127.0.0.1:{port}
-    filter spoe engine requests config coraza.cfg
-    filter spoe engine responses config coraza.cfg
+{filters}
     http-request set-var(txn.coraza.app) str(shop)
     http-request set-var(txn.key) uuid()
-    http-request send-spoe-group requests coraza-req
+    http-request set-var(txn.agent) rand({count})
+{requests}
     http-request deny deny_status 403 if {{ var(txn.coraza.fail) -m int eq 1 }}
-    http-response send-spoe-group responses coraza-res
+{responses}
     http-response deny deny_status 410 if {{ var(txn.coraza.fail) -m int eq 1 }}
     http-after-response set-header X-Error "%[var(txn.coraza.error)]"
     http-after-response set-header X-Hits "%[var(txn.coraza.rules_hit)]"
@@ -61,44 +61,35 @@ frontend test
 backend site
     server site 127.0.0.1:{site}
 
-backend agents
-    mode tcp
-    {balance}
-    timeout server 1m
-{servers}
+{backends}
 """
 
-CORAZA_CFG = """\
-[requests]
-spoe-agent requests-agent
-    groups coraza-req
+ENGINE = """\
+[{name}]
+spoe-agent {name}-agent
+    groups coraza-req coraza-res
     option var-prefix coraza
     option set-on-error error
     timeout hello 1s
     timeout idle 2m
     timeout processing 500ms
-    use-backend agents
+    use-backend {backend}
 spoe-message coraza-req
     args app=var(txn.coraza.app) id=var(txn.key) src-ip=src method=method path=path query=query headers=req.hdrs
-spoe-group coraza-req
-    messages coraza-req
-
-[responses]
-spoe-agent responses-agent
-    groups coraza-res
-    option var-prefix coraza
-    option set-on-error error
-    timeout hello 1s
-    timeout idle 2m
-    timeout processing 500ms
-    use-backend agents
 spoe-message coraza-res
     args app=var(txn.coraza.app) id=var(txn.key) version=res.ver status=status headers=res.hdrs
+spoe-group coraza-req
+    messages coraza-req
 spoe-group coraza-res
     messages coraza-res
 """
-"""Two engines, for HAProxy sends what one asks over connections that it has: a response mostly goes where its request
-went, by chance. Each of two chooses its agents for itself."""
+
+BACKEND = """\
+backend {name}
+    mode tcp
+    balance roundrobin
+    timeout server 1m
+"""
 
 AGENT = """\
 bind: 127.0.0.1:{port}
@@ -126,7 +117,7 @@ class Fleet:
     processes: Processes
     site: Site
     shared: str = ""
-    balance: str = "balance roundrobin"
+    sharded: bool = False
     agents: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self, count: int = 2) -> None:
@@ -143,11 +134,41 @@ class Fleet:
             self.agents.append(self.processes.start(command, f"{name}.out"))
         for process, port in zip(self.agents, ports, strict=True):
             wait_for_port(port, process)
-        servers = "\n".join(f"    server agent{n} 127.0.0.1:{port}" for n, port in enumerate(ports))
-        config = HAPROXY_CFG.format(port=self.port, site=self.site.port, balance=self.balance, servers=servers)
-        (folder / "haproxy.cfg").write_text(config)
-        (folder / "coraza.cfg").write_text(CORAZA_CFG)
+        self._configure_haproxy(ports)
         self.processes.start_haproxy(binary, folder / "haproxy.cfg", self.port)
+
+    def _configure_haproxy(self, ports: list[int]) -> None:
+        """An engine for requests and one for responses, each with all agents; or (sharded) one for each agent.
+
+        With one engine for both a response mostly goes where its request went, by chance, for HAProxy asks over
+        connections that it has.
+        """
+        agents = range(len(ports))
+        if self.sharded:
+            engines = {f"waf{n}": f"agent{n}" for n in agents}
+            condition = " if {{ var(txn.agent) -m int {} }}"
+            asked = [(f"waf{n}", condition.format(n)) for n in agents]
+            backends = {f"agent{n}": [n] for n in agents}
+        else:
+            engines = {"requests": "agents", "responses": "agents"}
+            asked = []
+            backends = {"agents": list(agents)}
+        requests, responses = asked or [("requests", "")], asked or [("responses", "")]
+        text = HAPROXY_CFG.format(
+            port=self.port,
+            site=self.site.port,
+            count=len(ports),
+            filters=_lines("    filter spoe engine {} config coraza.cfg", engines),
+            requests=_lines("    http-request send-spoe-group {0[0]} coraza-req{0[1]}", requests),
+            responses=_lines("    http-response send-spoe-group {0[0]} coraza-res{0[1]}", responses),
+            backends="".join(
+                BACKEND.format(name=name) + "".join(f"    server agent{n} 127.0.0.1:{ports[n]}\n" for n in numbers)
+                for name, numbers in backends.items()
+            ),
+        )
+        (self.processes.folder / "haproxy.cfg").write_text(text)
+        spoe = "\n".join(ENGINE.format(name=name, backend=backend) for name, backend in engines.items())
+        (self.processes.folder / "coraza.cfg").write_text(spoe)
 
     def log(self) -> str:
         folder = self.processes.folder
@@ -159,6 +180,10 @@ class Fleet:
         return [
             len(re.findall(r'id "19010[02]"', (folder / f"agent{n}.log").read_text())) for n in range(len(self.agents))
         ]
+
+
+def _lines(pattern: str, values: Iterable[object]) -> str:
+    return "\n".join(pattern.format(value) for value in values)
 
 
 @dataclass
@@ -227,6 +252,7 @@ def judge(seen: Seen, target: str, response: http.client.HTTPResponse, seconds: 
 
 @pytest.fixture
 def fleet(processes: Processes, site: Site) -> Fleet:
+    site.socket.listen(1024)  # fifty clients come at once; else some would try again a second later
     return Fleet(processes, site)
 
 
@@ -252,3 +278,44 @@ def test_without_sharing_half_of_the_responses_have_no_transaction(fleet: Fleet)
 
     assert seen.wrong == []
     assert seen.errors["516"] > seen.count / 8
+
+
+def test_the_server_may_hang_end_and_come_back(fleet: Fleet, redis_server: RedisServer) -> None:
+    """Requests are judged all the time; responses whose transaction is out of reach say so."""
+    fleet.shared = f'shared: {{url: "{redis_server.url}", timeout_ms: 20}}'
+    fleet.start()
+    pause = threading.Event()
+
+    def during() -> None:
+        for _ in range(5 if FULL else 1):
+            for step in (redis_server.hang, redis_server.go_on, redis_server.end, redis_server.start):
+                pause.wait(SECONDS / (24 if FULL else 5))
+                step()
+
+    seen = load(fleet.port, SECONDS, during)
+    pause.wait(1.5)  # the probe comes twice a second
+    after = load(fleet.port, 1.0)
+
+    assert seen.wrong == []
+    assert set(seen.errors) <= {"516"}  # never HAProxy's own: it did not have to wait
+    assert seen.errors["516"] > 0
+    assert len(seen.slow) <= seen.count * 0.02  # what a busy machine does to 50 clients
+    assert after.wrong == []
+    assert sum(after.errors.values()) <= after.count * 0.01
+    log = fleet.log()
+    assert "the shared store does not answer: transactions stay with their agent" in log
+    assert "the shared store answers again" in log
+    assert log.count("the shared store") < 60
+    sys.stdout.write(f"{seen.count} requests, errors {dict(seen.errors)}, slow {seen.slow}\n")
+
+
+def test_an_engine_for_each_agent_needs_nothing_shared(fleet: Fleet) -> None:
+    """HAProxy chooses the agent for the whole exchange: docs/scaling.md shows this configuration."""
+    fleet.sharded = True
+    fleet.start()
+
+    seen = load(fleet.port, 2.0)
+
+    assert seen.wrong == []
+    assert seen.errors == {}
+    assert all(count > seen.count / 8 for count in fleet.served())
