@@ -1,15 +1,20 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import tracemalloc
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from adapters.config import ConfigError, parse_config
 from adapters.rule_sets import load_all, load_rule_sets
+from waf_engine import WAF
 from waf_engine.diagnostics import Severity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from adapters.rule_sets import RuleSet
 
 
 def _faults(error: ConfigError) -> list[tuple[str, int, int, str]]:
@@ -50,6 +55,54 @@ def test_equal_rules_are_compiled_once() -> None:
 
     assert rules["a"].waf is rules["b"].waf
     assert rules["a"].waf is not rules["c"].waf
+
+
+def test_the_end_of_a_text_does_not_make_it_another(tmp_path: Path) -> None:
+    (tmp_path / "a.conf").write_text("SecRuleEngine On\n")
+    include = f"include: ['{tmp_path}/a.conf']"
+    rule = 'SecAction "id:1,phase:1,pass"'
+    blocks = (
+        f"a: {{directives: '{rule}'}}\n  b:\n    directives: |\n      {rule}\n  c:\n    directives: |-\n      {rule}\n"
+    )
+    files = f"  d: {{{include}}}\n  e: {{{include}, log_level: debug}}\n"
+    rules = load_rule_sets(parse_config(f"bind: :1\napplications:\n  {blocks}{files}"))
+
+    assert len({id(rules[name].waf) for name in "abc"}) == 1
+    assert rules["d"].waf is rules["e"].waf
+    assert rules["d"].waf.plan is not rules["a"].waf.plan
+
+
+def test_many_applications_with_the_same_rules_cost_what_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """coraza-spoa keeps a copy of the engine for each."""
+
+    def load(count: int) -> int:
+        applications = "".join(f"- {{name: a{number}, directives: *rules}}\n" for number in range(1, count))
+        first = f"- name: a0\n  directives: &rules |\n{rules}"
+        config = parse_config(f"bind: :1\napplications:\n{first}{applications}")
+        before = tracemalloc.get_traced_memory()[0]
+        kept.append(load_rule_sets(config, executor="reference"))
+        assert len(kept[-1]) == count
+        return tracemalloc.get_traced_memory()[0] - before
+
+    rules = "".join(f'    SecRule ARGS|FILES "@contains {number}" "id:{number},phase:2"\n' for number in range(1, 200))
+    kept: list[dict[str, RuleSet]] = []
+    compiled: list[str] = []
+    compiling = WAF.from_directives
+
+    def count_compilations(text: str, **options: Any) -> WAF:
+        compiled.append(text)
+        return compiling(text, **options)
+
+    monkeypatch.setattr(WAF, "from_directives", count_compilations)
+    load(1)  # what is made once in a process, such as caches of names
+    tracemalloc.start()
+    try:
+        one, many = load(1), load(100)
+    finally:
+        tracemalloc.stop()
+
+    assert len(compiled) == 3
+    assert many < one * 1.2
 
 
 def test_faults_of_all_applications_at_their_places_in_the_file() -> None:
@@ -119,6 +172,60 @@ def test_a_faulty_configuration_with_good_rules_is_still_refused(tmp_path: Path)
     with pytest.raises(ConfigError) as caught:
         load_all(path)
     assert [fault.code for fault in caught.value.diagnostics] == ["yaml"]
+
+
+def test_files_that_cannot_be_used_come_with_the_faults_of_the_rules(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    tls = f"listen: [{{bind: ':1', tls: {{certificate: {tmp_path}/none.pem}}}}]"
+    rules = "directives: SecNonsense"
+    path.write_text(f"{tls}\ncache_folder: {path}\napplications: [{{name: a, block_page: none.html, {rules}}}]\n")
+    with pytest.raises(ConfigError) as caught:
+        load_all(path)
+
+    assert [fault.code for fault in caught.value.diagnostics] == [
+        "tls",
+        "cache-folder",
+        "block-page",
+        "unknown-directive",
+    ]
+    path.write_text(f"bind: :1\ncache_folder: {path}\napplications: [{{name: a, directives: SecRuleEngine On}}]\n")
+    with pytest.raises(ConfigError) as caught:
+        load_all(path)
+    (fault,) = caught.value.diagnostics
+    assert (str(fault.span), fault.message) == (f"{path}:2:15", f"cache_folder {path} is a file, not a folder")
+
+
+PATTERNS = "".join(
+    f'    SecRule ARGS "@rx ^(?:alpha|beta{number})[0-9]+x$" "id:{number},phase:1,deny"\n' for number in range(1, 40)
+)
+
+
+def test_compiled_patterns_are_kept_where_the_configuration_says(tmp_path: Path) -> None:
+    text = f"bind: :1\ncache_folder: {tmp_path}/cache\napplications:\n- name: a\n  directives: |\n{PATTERNS}"
+    load_rule_sets(parse_config(text))
+
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(("background", "wanted"), [(None, False), (True, True), (False, False)])
+def test_whether_rules_run_before_their_patterns_are_compiled(
+    monkeypatch: pytest.MonkeyPatch, background: bool | None, wanted: bool
+) -> None:
+    seen: list[bool] = []
+    monkeypatch.setattr(WAF, "from_directives", _recording(seen, WAF.from_directives))
+    text = "bind: :1\nserve_while_compiling: false\napplications: [{name: a, directives: SecRuleEngine On}]\n"
+    load_rule_sets(parse_config(text), background=background)
+    load_rule_sets(parse_config(text.replace("serve_while_compiling: false\n", "")), background=None)
+
+    assert seen == [wanted, True]
+
+
+def _recording(seen: list[bool], function: Callable[..., WAF]) -> Callable[..., WAF]:
+    def record(text: str, **options: Any) -> WAF:
+        seen.append(options["background"])
+        return function(text, **options)
+
+    return record
 
 
 def test_load_all(tmp_path: Path) -> None:
