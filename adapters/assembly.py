@@ -61,6 +61,7 @@ def make_handler(
         ConfigError: a log file cannot be opened, or a block page cannot be used.
     """
     applications = {}
+    logs.rotate(config.rotation)
     logger = open_log(logs, config.log)
     room = None
     make: Callable[..., WafHandler] = WafHandler

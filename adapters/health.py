@@ -4,12 +4,17 @@ Here: a small HTTP server, what it answers, and that it starts and ends with the
 what processes do (workers/status.py).
 
 It is Python's own server for WSGI with prometheus_client's application behind /metrics: one request per connection, a
-few at a time, each for some seconds at most. It is in a thread because a scrape takes milliseconds, in which an event
-loop would answer nobody; the interpreter changes between the two.
+few at a time, each for some seconds at most. A scrape takes milliseconds, in which an event loop answers nobody. So
+an agent of one process has it in a thread, and the interpreter changes between the two. A supervisor must not have
+threads, for it forks: it forks once more for each request, and the fork, which knows all that the supervisor knew,
+answers and ends.
 """
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import socketserver
 import threading
 from typing import TYPE_CHECKING, Any
@@ -23,7 +28,6 @@ from adapters.workers.status import State
 
 if TYPE_CHECKING:
     import logging
-    import socket
     from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -70,6 +74,7 @@ class Monitor:
         self._metrics: WSGIApplication = make_wsgi_app(self.board.registry())
         self._sockets: list[socket.socket] = []
         self._servers: list[_Server] = []
+        self._forks: set[int] = set()
 
     def open(self) -> None:
         """Take the address; nobody is answered yet.
@@ -93,6 +98,39 @@ class Monitor:
             server = _Server(each, self._answer, free)
             threading.Thread(target=server.serve_forever, args=(LOOK_EVERY,), name="metrics", daemon=True).start()
             self._servers.append(server)
+
+    def listen(self) -> list[socket.socket]:
+        """The other way to answer: the sockets, for a loop that calls `answer_by_fork` when one is readable."""
+        start_listening(self._sockets)
+        return self._sockets
+
+    def answer_by_fork(self, listener: socket.socket) -> None:
+        """Have a process answer one connection that waits; it ends in any case soon."""
+        try:
+            client, address = listener.accept()
+        except OSError:
+            return
+        with client:
+            if len(self._forks) >= MAX_REQUESTS:
+                return
+            self.board.settle()
+            pid = os.fork()
+            if pid:
+                self._forks.add(pid)
+                return
+            try:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                signal.alarm(2 * MAX_SECONDS)
+                client.setblocking(True)
+                _Server(listener, self._answer).finish_request(client, address)
+                client.shutdown(socket.SHUT_WR)
+            finally:
+                os._exit(0)
+
+    def ended(self, pid: int) -> None:
+        """A child has ended; perhaps it was one of those that answer."""
+        self._forks.discard(pid)
 
     def close(self) -> None:
         """Stop answering and give the address back."""
@@ -135,11 +173,13 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
 
     daemon_threads = True
 
-    def __init__(self, listener: socket.socket, answer: WSGIApplication, free: threading.BoundedSemaphore) -> None:
+    def __init__(
+        self, listener: socket.socket, answer: WSGIApplication, free: threading.BoundedSemaphore | None = None
+    ) -> None:
         address = listener.getsockname()
         super().__init__(address[:2], _Request, bind_and_activate=False)
         self.socket.close()
-        self.socket, self._free = listener, free
+        self.socket, self._free = listener, free or threading.BoundedSemaphore()
         self.server_name, self.server_port = address[0], address[1]
         self.setup_environ()
         self.set_app(answer)

@@ -91,10 +91,14 @@ class Board(Collector):
         """A reload brought nothing: the applications stay as they are."""
         self.recorder.loaded(self._facts, success=False)
 
-    def new_sheet(self) -> Sheet:
-        """A sheet for a worker, or for several one after the other; it counts from now on."""
+    def new_sheet(self, applications: Iterable[str] | None = None) -> Sheet:
+        """A sheet for a worker, or for several one after the other; it counts from now on.
+
+        Args:
+            applications: their names; None for those that were configured last.
+        """
         with self._lock:
-            sheet = Sheet(self._facts)
+            sheet = Sheet(self._facts if applications is None else applications)
             self._sheets.append(sheet)
             return sheet
 
@@ -105,12 +109,19 @@ class Board(Collector):
             self._keep(sheet)
 
     def registry(self) -> CollectorRegistry:
-        """A registry of this board and of what prometheus_client tells about the process and Python."""
+        """A registry of this board and of what prometheus_client tells about this process and Python."""
         registry = CollectorRegistry()
         registry.register(self)
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=registry)
+        ProcessCollector(registry=registry, pid=partial(int, os.getpid()))  # also when a fork of it is asked
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
         return registry
+
+    def settle(self) -> None:
+        """Give names to the rules that matched since; before a fork that is to tell Prometheus and then forgotten."""
+        with self._lock:
+            for _ in self._hits(BY_NAME["coraza_waf_rule_hits_total"], self._totals()[1]):
+                pass
 
     def collect(self) -> Iterator[Family]:
         """All metrics, as prometheus_client wants them."""

@@ -21,11 +21,14 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing.reduction import recv_handle
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from adapters.assembly import describe, logs_of, open_log, reopen_logs, wafs_of
 from adapters.config import ConfigError
 from adapters.logs import Logs, event
+from adapters.metrics.facts import facts_of
+from adapters.metrics.sheet import Sheet
 from adapters.rule_sets import load_all
 from adapters.tls import contexts_of
 from adapters.watching import watched_files
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from adapters.config import Config
-    from adapters.metrics.sheet import Sheet
+    from adapters.metrics.facts import Facts
     from adapters.rule_sets import RuleSet
     from adapters.run_options import RunOptions
     from adapters.watching import Watched
@@ -83,7 +86,7 @@ class Ready:
     config: Config
     watched: Watched
     workers: int
-    facts: Mapping[str, Any]
+    facts: Mapping[str, Facts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +200,7 @@ class Generation:
                 config, rule_sets = load_all(order.path, background=True, executor=order.executor)
                 config = order.options.apply(config)
                 workers = config.workers or usable_cores()
+                logs.rotate(config.rotation)
                 for log in logs_of(config):
                     open_log(logs, log)
                 contexts = contexts_of(config.listeners)
@@ -210,7 +214,7 @@ class Generation:
         describe(self.logger, config, rule_sets)
         gc.collect()
         gc.freeze()
-        facts = _facts(rule_sets) if config.metrics is not None else {}
+        facts = facts_of(rule_sets) if config.metrics is not None else {}
         self._line.send(Ready(config, watched_files(config, order.path, sources), workers, facts))
         return True
 
@@ -348,9 +352,7 @@ def _unexpected(error: BaseException, path: str) -> Diagnostic:
     return Diagnostic(Severity.ERROR, "internal-error", message, Span(path, 1))
 
 
-def _facts(rule_sets: Mapping[str, RuleSet]) -> dict[str, Any]:
-    return {}
-
-
-def _receive_sheets(_line: Connection, begin: Begin) -> Sequence[Sheet | None]:
-    return [None] * len(begin.slots)
+def _receive_sheets(line: Connection, begin: Begin) -> Sequence[Sheet | None]:
+    if not begin.sheets:
+        return [None] * len(begin.slots)
+    return [Sheet(begin.applications, recv_handle(line)) for _ in begin.slots]

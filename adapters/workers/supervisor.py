@@ -26,6 +26,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import Pipe
+from multiprocessing.reduction import send_handle
 from typing import TYPE_CHECKING
 
 from adapters.assembly import addresses_of, allow_many_files, log_diagnostic, logs_of, open_log, reopen_logs
@@ -43,12 +44,15 @@ from adapters.workers.status import State
 from waf_engine.diagnostics import Diagnostic, Severity, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from multiprocessing.connection import Connection
     from pathlib import Path
 
     from adapters.bind import Bind
     from adapters.config import Config
+    from adapters.health import Monitor
+    from adapters.metrics.facts import Facts
+    from adapters.metrics.sheet import Sheet
 
 TICK = 0.25
 QUICK_TICK = 0.01
@@ -83,6 +87,8 @@ class _Child:
     begun: float = 0.0
     faults: tuple[Diagnostic, ...] | None = None
     gone: bool = False
+    facts: Mapping[str, Facts] = field(default_factory=dict)
+    sheets: list[Sheet] = field(default_factory=list)
 
 
 class Supervisor:
@@ -119,6 +125,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._watcher = Watcher(Watched((self.path,)))
         self._notifier = Notifier()
+        self._monitor: Monitor | None = None
         self._stop_by: float | None = None
         self._killed = False
         self._crashes = 0
@@ -190,6 +197,8 @@ class Supervisor:
         self._wakeup.close()
         self._writer.close()
         self._shared.close()
+        if self._monitor is not None:
+            self._monitor.close()
         self.logs.close()
 
     def _open_sockets(self) -> list[socket.socket]:
@@ -261,6 +270,8 @@ class Supervisor:
         signal.set_wakeup_fd(-1)
         self._selector.close()
         line.close()
+        if self._monitor is not None:
+            self._monitor.forget()
         for child in self._children:
             child.line.close()
         for sock in (*self._open_sockets(), self._wakeup, self._writer, *(sock for _, sock, _, _ in self._pending)):
@@ -282,6 +293,7 @@ class Supervisor:
             self._is_compiling(child, message.config)
         elif isinstance(message, Ready):
             child.config, child.watched, child.workers = message.config, message.watched, message.workers
+            child.facts = message.facts
             if child is self._compiling:
                 self._compiling = None
                 self.status.compiling(False)
@@ -313,6 +325,7 @@ class Supervisor:
         assert child.config is not None
         try:
             self._use_log(child.config)
+            self._open_monitor(child.config)
             self._open_listeners(child)
             slots = self._free_slots(child)
         except (ConfigError, ListenError) as error:
@@ -323,8 +336,34 @@ class Supervisor:
             self._refuse(child)
             return
         child.slots, child.begun = slots, time.monotonic()
+        applications = tuple(child.facts)
+        if self._monitor is not None:
+            child.sheets = [self._monitor.board.new_sheet(applications) for _ in slots]
         with suppress(OSError):
-            child.line.send(Begin(slots))
+            child.line.send(Begin(slots, applications, len(child.sheets)))
+            for sheet in child.sheets:
+                send_handle(child.line, sheet.descriptor, child.pid)
+
+    def _open_monitor(self, config: Config) -> None:
+        """Serve metrics, from the first time on that there is a configuration with them."""
+        if self._monitor is not None:
+            self._monitor.logger = self.logger
+        elif config.metrics is not None and self._current is None:
+            from adapters.health import Monitor  # noqa: PLC0415  who wants no metrics need not wait for prometheus_client
+
+            self._monitor = Monitor(config.metrics, self.status.report, self.logger)
+            self._monitor.open()
+            for sock in self._monitor.listen():
+                self._register(sock, partial(self._monitor.answer_by_fork, sock))
+        if self._current is not None and config.metrics != self.config.metrics:
+            event(self.logger, logging.WARNING, "metrics has changed: that needs a restart")
+
+    def _retire_sheets(self, child: _Child) -> None:
+        """Nobody of a generation counts any more."""
+        if self._monitor is not None:
+            for sheet in child.sheets:
+                self._monitor.board.retire(sheet)
+        child.sheets = []
 
     def _open_listeners(self, child: _Child) -> None:
         assert child.config is not None
@@ -378,6 +417,8 @@ class Supervisor:
         self.config, self._crashes = child.config, 0
         self._exchange_listeners(child)
         self.status.put_to_work(child.number, reload=child.wanted)
+        if self._monitor is not None:
+            self._monitor.board.configure(child.facts)
         self._watcher.watch(child.watched)
         if old is not None:
             self._drain(old)
@@ -424,6 +465,8 @@ class Supervisor:
             log_diagnostic(self.logger, fault)
         event(self.logger, logging.ERROR, "not reloaded: the old configuration stays", file=self.path)
         self.status.reload_failed()
+        if self._monitor is not None:
+            self._monitor.board.refused()
         if child is self._coming:
             self._coming = None
         if child is self._compiling:
@@ -458,6 +501,7 @@ class Supervisor:
         if child is self._coming:
             self._coming = None
         child.slots = ()
+        self._retire_sheets(child)
 
     # -- children that end --------------------------------------------------------------------------
 
@@ -474,6 +518,8 @@ class Supervisor:
                     self._generation_ended(child, status)
                     break
             else:
+                if self._monitor is not None:
+                    self._monitor.ended(pid)
                 for slot in self.status.slots:
                     if slot.pid == pid:
                         slot.gone(State.DEAD if status else State.FREE)
@@ -501,6 +547,7 @@ class Supervisor:
             for slot in child.slots:
                 self._salvage(slot)
             child.slots = ()
+            self._retire_sheets(child)
             if child is not self._coming:
                 self._children.remove(child)
 
@@ -593,6 +640,7 @@ class Supervisor:
         event(self.logger, logging.INFO, "logs reopened")
 
     def _use_log(self, config: Config) -> None:
+        self.logs.rotate(config.rotation)
         self.logger = open_log(self.logs, config.log)
 
     # -- connections --------------------------------------------------------------------------------
