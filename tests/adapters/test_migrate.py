@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from adapters.cli import main
 from adapters.config import ConfigError, parse_config
-from adapters.migrate import meaning, migrate, rules_of
+from adapters.config_model import ApplicationConfig, Config
+from adapters.migrate import meaning, migrate, render, rules_of
 from adapters.rule_sets import load_rule_sets
 
 if TYPE_CHECKING:
@@ -82,6 +84,88 @@ def test_the_current_form_stays_as_it_is():
     text = "# mine\nbind: :1\napplications: [{name: a, directives: x}]\n"
 
     assert migrate(text) == text
+
+
+OURS = """\
+listen:
+  - 127.0.0.1:9000
+  - bind: "unix@/run/x y"
+    mode: 0660
+    group: haproxy
+  - bind: "[::]:9443"
+    tls: {certificate: a.pem, key: "k: y.pem", client_ca: ca.pem}
+log_level: warn
+workers: auto
+autoreload: true
+drain_timeout_ms: 1500
+metrics: 127.0.0.1:9100
+cache_folder: /var/cache/x
+serve_while_compiling: false
+plugins: false
+shared: {url: "redis://:p%20w@h:1/2", timeout_ms: 7, prefix: "a#:"}
+log_rotation: {size_mb: 1, keep: 0, days: 5, compress: false}
+default_application: a
+applications:
+  - name: a
+    directives: SecRuleEngine On
+    hosts: ["*.example.com", "[::1]"]
+    transaction_active_bytes: 1048576
+    detect_only: true
+    trusted_proxies: [10.0.0.0/8, "::1"]
+    client_address_header: X-Real-IP
+    skip: {paths: [/static/*, "/**.png"], content_types: ["image/*"]}
+    budget_ms: 2.5
+    log_level: debug
+  - name: b
+    directives: x
+    block_page: "a b.html"
+    skip: {content_types: [text/css]}
+    budget_ms: 50
+    budget_action: error
+"""
+
+
+def test_our_own_keys_are_written_as_they_are_read():
+    config = parse_config(OURS)
+    new = parse_config(render(config))
+
+    assert meaning(new) == meaning(config)
+    assert (config.generation, new.generation) == ("ours", "ours")
+    assert config.shared is not None
+    assert new.shared == replace(config.shared, where=new.shared.where if new.shared else config.shared.where)
+    assert migrate(OURS) == OURS
+
+
+def test_only_what_is_needed_is_written():
+    text = "bind: :1\nlog_level: info\nlog_file: /dev/stdout\nlog_format: console\napplications: []\n"
+
+    assert render(parse_config(text)).partition("\n\n")[2] == text
+
+
+@pytest.mark.parametrize("field", sorted({field.name for field in fields(Config)} - {"path", "generation", "warnings"}))
+def test_no_setting_of_the_process_is_forgotten(field: str):
+    """Whatever differs from the default differs in its meaning, or migrate could lose it."""
+    plain, ours = parse_config("bind: :1\n"), parse_config(OURS)
+    if field.endswith("_at"):  # a position
+        return
+
+    assert meaning(replace(plain, **{field: getattr(ours, field)})) != meaning(plain)
+
+
+def test_no_setting_of_an_application_is_forgotten():
+    config = parse_config(OURS)
+    plain = parse_config("bind: :1\napplications: [{name: c, directives: y}]\n")
+    (application,) = plain.applications
+    same = []
+    for field in fields(ApplicationConfig):
+        for other in config.applications:
+            if getattr(other, field.name) != getattr(application, field.name):
+                changed = replace(
+                    plain, applications=(replace(application, **{field.name: getattr(other, field.name)}),)
+                )
+                same += [field.name] if meaning(changed) == meaning(plain) else []
+
+    assert {name for name in same if name not in ("where", "directives_at", "block_page_at")} == set()
 
 
 def test_without_applications():
