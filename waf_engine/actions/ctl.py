@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 BEFORE_BODY = 1
 """The last phase in which what concerns the request's body can be changed."""
+BEFORE_RESPONSE_BODY = 3
+"""The last phase in which what concerns the response's body can be changed."""
 LAST = 5
 
 
@@ -189,7 +191,8 @@ def _response_body_processor(value: str, _context: ActionContext) -> Effect:
     name = value.upper()
 
     def switch(tx: Transaction, _rule: CompiledRule) -> None:
-        tx.response.processor = name
+        if tx.phase <= BEFORE_RESPONSE_BODY:
+            tx.response.processor = name
 
     return switch
 
@@ -213,10 +216,10 @@ OPTIONS: dict[str, Option] = {
     "requestBodyLimit": _bytes_limit("request_body_limit", BEFORE_BODY),
     "requestBodyProcessor": _request_body_processor,
     "forceRequestBodyVariable": _on_off("force_request_body_variable", BEFORE_BODY),
-    "responseBodyAccess": _on_off("response_body_access", 3),
-    "responseBodyLimit": _bytes_limit("response_body_limit", 3),
+    "responseBodyAccess": _on_off("response_body_access", BEFORE_RESPONSE_BODY),
+    "responseBodyLimit": _bytes_limit("response_body_limit", BEFORE_RESPONSE_BODY),
     "responseBodyProcessor": _response_body_processor,
-    "forceResponseBodyVariable": _on_off("force_response_body_variable", 3),
+    "forceResponseBodyVariable": _on_off("force_response_body_variable", BEFORE_RESPONSE_BODY),
     "debugLogLevel": _debug_log_level,
     "hashEngine": _ignored,
     "hashEnforcement": _ignored,

@@ -56,7 +56,7 @@ def _open(collection: str, key: Macro) -> Effect:
     def opens(tx: Transaction, _rule: CompiledRule) -> None:
         tx.open_collection(collection, key.expand(tx))
 
-    return noted(opens)
+    return noted(opens, None, key)
 
 
 @action("expirevar", ActionKind.NON_DISRUPTIVE, Value.REQUIRED)
@@ -84,4 +84,4 @@ def _expire(collection: str, member: Macro, seconds: Macro) -> Effect:
         if (opened := tx.persistent.get(collection)) is not None and period is not None and period > 0:
             tx.store.expire(opened, member.expand(tx).lower(), period)
 
-    return noted(expire)
+    return noted(expire, None, member, seconds)

@@ -58,19 +58,21 @@ def sanitise_response_header(draft: RuleDraft, value: str, _context: ActionConte
 
 
 @_sanitise("sanitiseMatched", Value.NONE)
-def sanitise_matched(draft: RuleDraft, _value: str, _context: ActionContext) -> None:
+def sanitise_matched(draft: RuleDraft, _value: str, context: ActionContext) -> None:
     """``sanitiseMatched``: mask what this rule matches on, as a whole."""
-    draft.effects.append(noted(lambda tx, rule: _hide_matched(tx, rule)))  # noqa: PLW0108  each rule's own
+    matched = context.macro("%{MATCHED_VAR}")
+    draft.effects.append(noted(lambda tx, rule: _hide_matched(tx, rule), None, matched))
 
 
 @_sanitise("sanitiseMatchedBytes", Value.OPTIONAL)
-def sanitise_matched_bytes(draft: RuleDraft, value: str, _context: ActionContext) -> None:
+def sanitise_matched_bytes(draft: RuleDraft, value: str, context: ActionContext) -> None:
     """``sanitiseMatchedBytes:0/4``: mask what the operator found, but for so many bytes at its start and its end."""
     first, slash, last = (value or "0/0").partition("/")
     if not slash or not all(text.isascii() and text.isdigit() and len(text) < 5 for text in (first, last)):
         raise ArgumentError(f"expected two numbers of bytes such as 1/4, got {value!r}")
     start, end = int(first), int(last)
-    draft.effects.append(noted(lambda tx, rule: _hide_pieces(tx, rule, start, end)))
+    matched = context.macro("%{MATCHED_VAR}")
+    draft.effects.append(noted(lambda tx, rule: _hide_pieces(tx, rule, start, end), None, matched))
 
 
 def _hide_matched(tx: Transaction, rule: CompiledRule) -> None:

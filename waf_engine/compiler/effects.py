@@ -21,7 +21,7 @@ class EffectNote:
 
     Attributes:
         writes: the name of the member of TX that it writes or removes; None for none.
-        reads: texts that it expands.
+        reads: texts that it expands, or might as well.
     """
 
     writes: Macro | None = None

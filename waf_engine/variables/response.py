@@ -90,7 +90,7 @@ def response_xml(tx: Transaction) -> Sequence[Entry]:
     return whole_xml(tx.response.xml)
 
 
-@scalar("RES_BODY_PROCESSOR", phase=3)
+@scalar("RES_BODY_PROCESSOR", phase=3, volatile=True)
 def res_body_processor(tx: Transaction) -> bytes:
     """The name of the response's body processor; empty for none."""
     return tx.response.processor.encode("utf-8", "surrogateescape")
