@@ -295,6 +295,11 @@ class SharedStore(TransactionStore[Exchange]):
         self._owned.pop(key, None)
         self._left += super().put(key, transaction, transaction.size)
 
+    @property
+    def elsewhere(self) -> int:
+        """How many transactions of requests that came here may wait on the server."""
+        return len(self._owned)
+
     def begun(self) -> list[asyncio.Future[Any]]:
         """What is on its way to the server since the last call; each ends in bounded time, and never fails."""
         begun, self._begun = self._begun, []

@@ -213,6 +213,11 @@ class TransactionStore(Generic[T]):
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def elsewhere(self) -> int:
+        """How many transactions of requests that came here may wait elsewhere (shared_store.py)."""
+        return 0
+
     def _pop(self, key: str) -> T:
         waiting = self._waiting.pop(key)
         self.counters.bytes -= waiting.size

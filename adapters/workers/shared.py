@@ -11,6 +11,7 @@ from ctypes import CDLL
 from adapters.workers.channels import Channel
 from adapters.workers.directory import Directory
 from adapters.workers.status import Status
+from waf_engine.shared_collections import SharedMemoryStore
 
 GENERATIONS = 6
 """Generations that may live at a time: the one at work, its successor, and those that drain."""
@@ -27,6 +28,7 @@ class Shared:
         status: what everyone does.
         directory: which worker knows which transaction.
         channels: by slot.
+        collections: what rules of all workers count together; it outlives their generations.
         lifeline: readable, at its end, as soon as the supervisor is gone, however it went.
     """
 
@@ -34,6 +36,7 @@ class Shared:
         self.status = Status(workers * GENERATIONS)
         self.directory = Directory(self.status.slots)
         self.channels = tuple(Channel() for _ in self.status.slots)
+        self.collections = SharedMemoryStore()
         self.lifeline, self._other_end = socket.socketpair()
         self.supervisor = os.getpid()
 
@@ -45,6 +48,7 @@ class Shared:
         """Let go of the sockets."""
         for channel in self.channels:
             channel.close()
+        self.collections.close()
         self.lifeline.close()
         self._other_end.close()
 

@@ -123,6 +123,9 @@ class Worker:
     def _waiting(self) -> int:
         return sum(len(store) for store in self._stores().values())
 
+    def _elsewhere(self) -> int:
+        return sum(store.elsewhere for store in self._stores().values())
+
     async def _beat(self) -> None:
         expire_at = 0.0
         while True:
@@ -196,7 +199,7 @@ class Worker:
         # The transactions that wait here are found and asked for by other workers until they are answered or expire.
         longest = max((application.store.ttl for application in self.handler.applications.values()), default=0.0)
         await self._until(lambda: False, anyio.current_time() + min(LINGER, longest))
-        await self._until(lambda: not self._waiting(), anyio.current_time() + longest + 1)
+        await self._until(lambda: not self._waiting() and not self._elsewhere(), anyio.current_time() + longest + 1)
 
     async def _until(self, done: Callable[[], bool], deadline: float) -> None:
         while not done() and anyio.current_time() < min(deadline, self._give_up_at):
