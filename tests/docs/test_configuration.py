@@ -16,7 +16,8 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_
 
 
 def _section(title: str) -> str:
-    return PAGE.partition(f"## {title}\n")[2].partition("\n## ")[0]
+    """A section, without the ones below it."""
+    return PAGE.partition(f"# {title}\n")[2].partition("\n#")[0]
 
 
 def _example(title: str) -> str:
@@ -29,7 +30,8 @@ def _example(title: str) -> str:
     ("title", "generation", "tables"),
     [
         ("The flat form", "A", ("flat", "log", "spoa")),
-        ("The list form", "ours", ("list", "application")),
+        ("The list form", "ours", ("list", "application", "shared", "rotation", "skip")),
+        ("Listeners", "ours", ("listener", "tls")),
         ("The map form", "B1", ("map", "old_application")),
     ],
 )
@@ -37,7 +39,8 @@ def test_each_form_has_an_example_that_is_valid(title: str, generation: str, tab
     text = _example(title)
     config = parse_config(text)
 
-    assert (config.generation, config.warnings) == (generation, ())
+    assert config.generation == generation
+    assert [fault.code for fault in config.warnings if fault.code != "no-applications"] == []
     assert jsonschema_rs.validator_for(schema()).is_valid(yaml.safe_load(text))
     missing = [key.name for table in tables for key in TABLES[table] if key.name not in _section(title)]
     assert missing == []
