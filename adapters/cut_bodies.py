@@ -22,6 +22,9 @@ MAX_PATHS = 1000
 """Paths that are named in the log, of all applications; a client can invent any number of them."""
 MAX_SHOWN = 200  # bytes of a path in a log line
 
+LITTLE = 4096
+"""Bytes below which it is hardly HAProxy's buffer, of 16 kB unless it was changed, that cuts a body."""
+
 BODILESS = (204, 304)  # and 1xx: RFC 9110, 6.4.1
 
 
@@ -106,7 +109,7 @@ class CutBodies:
 
 
 def _hint(direction: str, received: int) -> str:
-    if received:
-        return "a larger tune.bufsize and max-frame-size, or SecRequestBodyLimitAction / SecResponseBodyLimitAction"
     wait = "option http-buffer-request" if direction == "request" else "http-response wait-for-body, and a spoe-group"
-    return f"HAProxy does not wait for bodies: {wait}"
+    if received < LITTLE:
+        return f"HAProxy does not wait for bodies: {wait}"
+    return f"a larger tune.bufsize and max-frame-size, where there is {wait}"

@@ -44,7 +44,7 @@ def test_each_path_is_told_of_once() -> None:
     cut = CutBodies(paths=3)
     for _ in range(2):
         cut.tell(logger, "a", b"/x", "request", received=0, announced=9)
-        cut.tell(logger, "a", b"/x", "response", received=5, announced=9)
+        cut.tell(logger, "a", b"/x", "response", received=5000, announced=9000)
         cut.tell(logger, "b", b"/" + b"\xff" * 5000, "request", received=5, announced=9)
         cut.tell(logger, "b", b"/fourth", "request", received=5, announced=9)
         cut.tell(logger, "b", b"/fifth", "request", received=5, announced=9)

@@ -116,7 +116,7 @@ def test_every_variable_stands_in_the_document_and_in_its_line_to_register_them(
     text = DOCUMENT.read_text()
     table = text[text.index("## Variables") : text.index("## When there is no verdict")]
     rows = re.findall(r"^\| `([a-z_]+)` \| (?:int|str) \|", table, re.MULTILINE)
-    registered = re.search(r"option register-var-names (.+)", text)
+    registered = re.search(r"register-var-names (.+)", text)
 
     assert rows == list(VARIABLES)
     assert registered is not None
