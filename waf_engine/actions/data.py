@@ -8,6 +8,7 @@ from waf_engine.actions.registry import ActionKind, Value, action
 from waf_engine.compiler.effects import noted
 from waf_engine.diagnostics import ArgumentError
 from waf_engine.persistence import COLLECTIONS, integer, reckon
+from waf_engine.runtime.macros import expander
 
 if TYPE_CHECKING:
     from waf_engine.compiler.draft import ActionContext, RuleDraft
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 WRITABLE = ("TX", *COLLECTIONS)
 """The collections that setvar may write to."""
+_SIGNS = frozenset({b"+", b"-"})
 
 
 @action("capture", ActionKind.NON_DISRUPTIVE)
@@ -62,10 +64,15 @@ def _remove(member: Macro) -> Effect:
 
 
 def _set(member: Macro, content: Macro) -> Effect:
+    name, text = expander(member), expander(content)
+    made = member.literal is None
+
     def assign(tx: Transaction, _rule: CompiledRule) -> None:
-        key = member.expand(tx).lower()
-        value = content.expand(tx)
-        step = _step(value)
+        key = name(tx).lower()
+        value = text(tx)
+        if made and tx.made_keys is not None:
+            tx.made_keys.append(key)
+        step = _step(value) if value[:1] in _SIGNS else None
         tx.tx[key] = value if step is None else reckon(tx.tx.get(key, b""), step)
 
     return noted(assign, member, content)
@@ -76,7 +83,7 @@ def _remove_persistent(collection: str, member: Macro) -> Effect:
         if (opened := tx.persistent.get(collection)) is not None:
             tx.store.remove(opened, member.expand(tx).lower())
 
-    return noted(remove)
+    return noted(remove, None, member)
 
 
 def _set_persistent(collection: str, member: Macro, content: Macro) -> Effect:
@@ -91,12 +98,12 @@ def _set_persistent(collection: str, member: Macro, content: Macro) -> Effect:
         else:
             tx.store.add(opened, key, step)
 
-    return noted(assign)
+    return noted(assign, None, member, content)
 
 
 def _step(value: bytes) -> int | None:
     """What ``+5`` or ``-5`` adds (a sign alone nothing); None for a text, such as ``+abc``, which Coraza stores."""
-    if value[:1] not in {b"+", b"-"}:
+    if value[:1] not in _SIGNS:
         return None
     number = integer(value[1:]) if len(value) > 1 else 0
     if number is None:
@@ -115,4 +122,4 @@ def setenv(draft: RuleDraft, value: str, context: ActionContext) -> None:
     def assign(tx: Transaction, _rule: CompiledRule) -> None:
         tx.env[member.expand(tx)] = text.expand(tx)
 
-    draft.effects.append(noted(assign))
+    draft.effects.append(noted(assign, None, member, text))

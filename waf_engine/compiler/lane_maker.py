@@ -11,10 +11,11 @@ Positions of the next phase are given with `LATER` added.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Final, cast
 
 from waf_engine.compiler.alphabet import idle_bytes
-from waf_engine.compiler.static import PURE, SIDE_EFFECT_FREE, is_silent, members
+from waf_engine.compiler.static import PURE, SIDE_EFFECT_FREE, is_silent
 from waf_engine.operators import Kind, hint_of
 from waf_engine.runtime.lanes import LATER, Chain, DirectTest, HeaderSource, Lane, Source
 from waf_engine.runtime.scan_patterns import ScanPattern, is_scannable
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from waf_engine.runtime.databases import Database, DatabaseCache
     from waf_engine.runtime.lanes import Memory
     from waf_engine.runtime.transaction import Transaction
-    from waf_engine.types import Entry, TransactionView, Transformation
+    from waf_engine.types import Entry, Macro, TransactionView, Transformation
 
     AnySource = Source | HeaderSource
 
@@ -60,6 +61,18 @@ SAMPLES: Final = (b"", b"a", b"1", b"on", b"hello world", b"alice@example.com", 
 """Values of which a useful pattern matches few; one that matches nearly all would make every value a candidate."""
 TOO_COMMON: Final = 5
 """Samples that a pattern may match before it is left out of the scan."""
+
+
+class Remake(Enum):
+    """What a chain of transformations makes of ordinary values; what it makes is scanned for rules of its kind."""
+
+    NOTHING = 1
+    """It changes only values with marks: it decodes."""
+    OTHER = 2
+    """The same with less or other characters: white space, case, paths."""
+    ANYTHING = 3
+    """Something that has nothing to do with the value: base64Decode, hashes."""
+
 
 READS_MATCHED: Final = frozenset({"MATCHED_VAR", "MATCHED_VAR_NAME"})
 
@@ -111,10 +124,10 @@ class _SourceDraft:
 
 @dataclass(frozen=True, slots=True)
 class _Scanners:
-    """The scanners of the request's or the response's lanes: for values themselves, and by what made a value."""
+    """The scanners of the request or the response, by what made a value; for values themselves, of all patterns."""
 
     slots: Mapping[ScanPattern, int]
-    by_signature: Mapping[tuple[str, ...], Scanner]
+    by_kind: Mapping[Remake, Scanner]
     refused_by: tuple[tuple[frozenset[int], frozenset[int]], ...]
     """For each database that lacks patterns: which, and the bytes of which one is in each value that comes to it."""
 
@@ -133,18 +146,18 @@ class LaneMaker:
         self._cache = cache
         self._memory = memory
         self._drafts: dict[tuple[int, str, str], _SourceDraft] = {}
-        self._laned: dict[int, set[int]] = {}
+        self._laned: dict[int, dict[int, int]] = {}
         self._entries: list[tuple[int, list[_Entry]]] = []
         self._sources: dict[int, tuple[AnySource, ...]] = {}
         self._number = 0
-        names = {r.operator.name for rule in plan.rules for r in members(rule) if r.operator is not None}
+        names = {r.operator.name for rule in plan.rules for r in rule.members() if r.operator is not None}
         # @restpath adds to ARGS while rules run; a plug-in's operator may do so too.
         self._args_change = not names <= SIDE_EFFECT_FREE
         self._by_chain = not reads_stale_match(plan.rules)
 
-    def laned(self, phase: int) -> frozenset[int]:
-        """Positions of the phase's rules that lanes speak for."""
-        return frozenset(self._laned.get(phase, ()))
+    def laned(self, phase: int) -> Mapping[int, int]:
+        """Positions of the phase's rules that lanes speak for, each with the member of its chain that they know."""
+        return self._laned.get(phase, {})
 
     def sources(self, phase: int) -> tuple[AnySource, ...]:
         """The variables that are asked about in a phase, for its rules and the next phase's; after `finish`."""
@@ -152,13 +165,13 @@ class LaneMaker:
 
     def add_phase(self, phase: int, rules: Sequence[CompiledRule], reachable: Iterable[int]) -> None:
         """Add the rules of a phase that can be reached."""
-        laned = self._laned.setdefault(phase, set())
+        laned = self._laned.setdefault(phase, {})
         entries: list[_Entry] = []
         for position in sorted(reachable):
             entry = self._entry(position, rules[position])
             if entry is None:
                 continue
-            laned.add(position)
+            laned[position] = list(rules[position].members()).index(entry.rule)
             entries.append(entry)
             for target in entry.rule.targets:
                 draft = self._draft(phase, target)
@@ -180,7 +193,7 @@ class LaneMaker:
         if rule.marker:
             return None
         best: _Entry | None = None
-        for member in members(rule):
+        for member in rule.members():
             entry = self._member(position, member)
             if entry is not None and not entry.always and not _asks_one_of_few(member):
                 return entry
@@ -237,16 +250,16 @@ class LaneMaker:
         return self._number
 
     def _scanners(self, drafts: Sequence[_SourceDraft]) -> _Scanners:
-        """The scanner of all patterns, and one for each way to make another value of a value."""
+        """The scanner of all patterns, and the one of those that look at values which transformations have made."""
         slots: dict[ScanPattern, int] = {}
-        groups: dict[tuple[str, ...], dict[int, None]] = {(): {}}
+        groups: dict[Remake, dict[int, None]] = {Remake.NOTHING: {}}
         for draft in drafts:
             for lane in draft.lanes():
                 for entry in lane.entries:
-                    made = groups.setdefault(signature(entry.rule), {})
+                    made = groups.setdefault(remake(entry.rule), {})
                     for pattern in entry.patterns:
                         slot = slots.setdefault(pattern, len(slots))
-                        made[slot] = groups[()][slot] = None
+                        made[slot] = groups[Remake.NOTHING][slot] = None
         numbered = {slot: pattern for pattern, slot in slots.items()}
         wanted: list[list[tuple[int, ScanPattern]]] = []
         alphabets: list[tuple[bytes, ...]] = []
@@ -255,7 +268,7 @@ class LaneMaker:
             alphabets.append(alphabets_for(patterns))
             wanted += [patterns, *(restricted(patterns, alphabet) for alphabet in alphabets[-1])]
         databases = iter(self._cache.databases(wanted))
-        scanners: dict[tuple[str, ...], Scanner] = {}
+        scanners: dict[Remake, Scanner] = {}
         refused: list[tuple[frozenset[int], frozenset[int]]] = []
         for name, group_alphabets in zip(groups, alphabets, strict=True):
             everything: Database = next(databases)
@@ -266,7 +279,9 @@ class LaneMaker:
             before: bytes = b""
             for database, own in [*((database, alphabet) for alphabet, database in smaller), (everything, b"")]:
                 if database.refused:
-                    rest = frozenset(range(256)) - frozenset(before) if not name else frozenset(range(256))
+                    rest = (
+                        frozenset(range(256)) - frozenset(before) if name is Remake.NOTHING else frozenset(range(256))
+                    )
                     refused.append((database.refused, rest))
                 before = own
         return _Scanners(slots, scanners, tuple(refused))
@@ -287,7 +302,7 @@ class LaneMaker:
             chain = chains.setdefault((functions, rule.multi_match), len(chains))
             if chain == len(made):
                 triggers = tuple(TRIGGERS.get(name) for name, _ in rule.transformations)
-                made.append(Chain(functions, triggers, rule.multi_match, scanners.by_signature.get(signature(rule))))
+                made.append(Chain(functions, triggers, rule.multi_match, scanners.by_kind.get(remake(rule))))
             numbers = {scanners.slots[pattern] for pattern in entry.patterns}
             alone = _decides_alone(operator)
             needs = _needs(operator)
@@ -311,7 +326,7 @@ class LaneMaker:
         return Lane(
             self._next(),
             made,
-            scanners.by_signature[()] if rules_of else None,
+            scanners.by_kind[Remake.NOTHING] if rules_of else None,
             {slot: tuple(positions) for slot, positions in rules_of.items()},
             tuple(always),
             direct,
@@ -322,24 +337,29 @@ class LaneMaker:
 def reads_stale_match(rules: Iterable[CompiledRule]) -> bool:
     """Whether a rule may read MATCHED_VAR before it matched anything itself: then it matters what matched before."""
     for rule in rules:
-        if rule.operator is None:
-            if not rule.marker and "MATCHED_VAR" in rule.raw.upper():
+        for member in rule.members():
+            if member.marker or member.operator is None:
+                if member.names_match or any(_names_match(text) for text in (member.msg, member.logdata)):
+                    return True
+                continue  # a SecAction in front of a chain matches on nothing: the next member reads what it finds
+            if "MATCHED_VAR" in member.operator.argument.upper() or any(
+                target.variable.name in READS_MATCHED for target in member.targets
+            ):
                 return True
-        elif "MATCHED_VAR" in rule.operator.argument.upper() or any(
-            t.variable.name in READS_MATCHED for t in rule.targets
-        ):
-            return True
+            break
     return False
 
 
-def signature(rule: CompiledRule) -> tuple[str, ...]:
-    """Those of a rule's transformations that change ordinary values: what they make is scanned by itself."""
-    found = []
-    for name, _ in rule.transformations:
-        trigger = TRIGGERS.get(name)
-        if trigger is None or not trigger.isdisjoint(ORDINARY):
-            found.append(name)
-    return tuple(found)
+def _names_match(text: Macro | None) -> bool:
+    return text is not None and "MATCHED_VAR" in str(text).upper()
+
+
+def remake(rule: CompiledRule) -> Remake:
+    """What a rule's transformations make of ordinary values."""
+    triggers = [TRIGGERS.get(name) for name, _ in rule.transformations]
+    if any(trigger is None for trigger in triggers):
+        return Remake.ANYTHING
+    return Remake.OTHER if any(not trigger.isdisjoint(ORDINARY) for trigger in triggers if trigger) else Remake.NOTHING
 
 
 def _asks_one_of_few(rule: CompiledRule) -> bool:

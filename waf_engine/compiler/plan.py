@@ -7,11 +7,13 @@ positions. The run time reads plans; only the compiler makes them.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
+
+from waf_engine.compiler.effects import note_of
 
 if TYPE_CHECKING:
     from waf_engine.diagnostics import Diagnostic, Span
@@ -220,6 +222,53 @@ class CompiledRule:
     maturity: int = 0
     accuracy: int = 0
 
+    def members(self) -> Iterator[CompiledRule]:
+        """The rule and the members of its chain."""
+        member: CompiledRule | None = self
+        while member is not None:
+            yield member
+            member = member.chain
+
+    @cached_property
+    def functions(self) -> tuple[Transformation, ...]:
+        """The transformations without their names."""
+        return tuple(function for _, function in self.transformations)
+
+    @cached_property
+    def has_texts(self) -> bool:
+        """Whether it has a msg or logdata."""
+        return self.msg is not None or self.logdata is not None
+
+    @cached_property
+    def names_match(self) -> bool:
+        """Whether its effects, or its operator for a further value, may read MATCHED_VAR or MATCHED_VAR_NAME."""
+        return self._names("MATCHED_VAR")
+
+    @cached_property
+    def reads_matches(self) -> bool:
+        """Whether it or a member of its chain may read MATCHED_VARS or MATCHED_VARS_NAMES."""
+        texts = [self.msg, self.logdata, self.disruption.data if self.disruption is not None else None]
+        if self._names("MATCHED_VARS") or any(
+            "MATCHED_VARS" in str(text).upper() for text in texts if text is not None
+        ):
+            return True
+        return self.chain is not None and self.chain.reads_matches
+
+    def _names(self, word: str) -> bool:
+        """Whether its targets, its operator or its effects name a variable, or what they read is not known.
+
+        Not by its text: directives may have changed the rule.
+        """
+        if self.operator is not None and word in self.operator.argument.upper():
+            return True
+        if any(target.variable.name.startswith(word) for target in self.targets):
+            return True
+        for effect in self.effects:
+            note = note_of(effect)
+            if note is None or any(word in str(text).upper() for text in (note.writes or "", *note.reads)):
+                return True
+        return False
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:
@@ -248,6 +297,28 @@ class Plan:
     def phases(self) -> tuple[tuple[CompiledRule, ...], ...]:
         """For each phase (index 0 is empty) its rules and all markers, in order."""
         return ((), *(tuple(r for r in self.rules if r.marker or r.phase == phase) for phase in PHASES))
+
+    @cached_property
+    def tx_literals(self) -> frozenset[bytes]:
+        """The members of TX that rules write by a fixed name, in lower case, those of captures included."""
+        return frozenset(b"%d" % digit for digit in range(10)) | {
+            note.writes.literal.lower()
+            for rule in self.rules
+            for member in rule.members()
+            for effect in member.effects
+            if (note := note_of(effect)) is not None and note.writes is not None and note.writes.literal is not None
+        }
+
+    @cached_property
+    def _selecting(self) -> dict[KeyPattern, bool]:
+        return {}
+
+    def selects_written(self, pattern: KeyPattern) -> bool:
+        """Whether a selector of TX takes a member that some rule writes by a fixed name."""
+        found = self._selecting.get(pattern)
+        if found is None:
+            found = self._selecting[pattern] = any(pattern(key) for key in self.tx_literals)
+        return found
 
     @cached_property
     def rule_count(self) -> int:

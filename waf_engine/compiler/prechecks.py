@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from waf_engine.compiler.static import PURE, SIDE_EFFECT_FREE, is_silent, members
+from waf_engine.compiler.static import PURE, SIDE_EFFECT_FREE, is_silent
 from waf_engine.runtime.reference import read_target
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def precheck_of(rule: CompiledRule, *, by_chain: bool = False) -> Precheck | Non
     """
     cheap: list[Precheck] = []
     others: list[Precheck] = []
-    for level, member in enumerate(members(rule)):
+    for level, member in enumerate(rule.members()):
         checks = _member_checks(member, level)
         if checks is None:
             break
@@ -99,7 +99,7 @@ def _member_checks(rule: CompiledRule, level: int) -> list[Precheck] | None:
 def tx_reads(rule: CompiledRule) -> frozenset[bytes] | None:
     """The members of TX that a rule's precheck may read; None when that, or what else blocks change, cannot be told."""
     found: set[bytes] = set()
-    for member in members(rule):
+    for member in rule.members():
         operator = member.operator
         for target in member.targets:
             if target.variable.name == "TX":
@@ -185,7 +185,7 @@ def _tx_check(target: Target, operator: Operator, test: ValueTest) -> Precheck:
     assert key is not None
     if target.count:
         absent, present = _counts(operator, test, 2)
-        return lambda tx: present(tx) if key in tx.tx else absent(tx)
+        return lambda tx: (present(tx) or bool(tx.removed_targets)) if key in tx.tx else absent(tx)
 
     def member(tx: Transaction) -> bool:
         value = tx.tx.get(key)

@@ -17,7 +17,7 @@ from waf_engine.compiler.effects import note_of
 from waf_engine.compiler.lane_maker import FOLLOWING, LaneMaker, reads_stale_match
 from waf_engine.compiler.plan import PHASES, CompiledRule, Plan
 from waf_engine.compiler.prechecks import precheck_of, tx_reads
-from waf_engine.compiler.static import Reach, all_keys, footprint, members
+from waf_engine.compiler.static import Reach, all_keys, footprint
 from waf_engine.runtime.planned import Block, PhaseProgram, PlannedExecutor, Stretch, Visit
 from waf_engine.runtime.reference import evaluate
 from waf_engine.runtime.transaction import NO_SEVERITY
@@ -39,6 +39,7 @@ HISTORIES: Final[tuple[tuple[int, ...], ...]] = (
     (1, 2, 3, 4, 5),
     (1, 2, 3, 5),
     (1, 2, 5),
+    (1, 5),
 )
 """The orders of phases that have a program of their own: a whole exchange, one without a response, or without its
 body. Any other order is run without blocks."""
@@ -132,7 +133,7 @@ class _Phase:
         for reach in Reach:
             written = footprint(self.plan, rule, reach)
             dirties.append(None if written.opaque else written.touched(keys))
-        effects = [effect for member in members(rule) for effect in member.effects]
+        effects = [effect for member in rule.members() for effect in member.effects]
         changes_rules = any((note := note_of(effect)) is None or note.writes is None for effect in effects)
         return Visit(rule, precheck, tuple(dirties), changes_rules)
 
@@ -140,7 +141,9 @@ class _Phase:
         """The program for one history; for none (not walked) it has no clean way."""
         laned = maker.laned(self.number)
         visits = tuple(
-            replace(visit, precheck=None) if visit is not None and i in laned and visit.rule.chain is None else visit
+            replace(visit, laned=laned[i], precheck=None if visit.rule.chain is None else visit.precheck)
+            if visit is not None and i in laned
+            else visit
             for i, visit in enumerate(self.visits)
         )
         full = tuple(i for i, visit in enumerate(visits) if visit is not None and i not in laned)
@@ -293,6 +296,7 @@ class _Statics:
         reads: set[bytes] = set()
         recorder = tx.tx = _Recorder(before)
         tx.records.clear()
+        tx.made_keys = []
         tx.matched_var = None
         while position < len(rules):
             rule = rules[position]
@@ -309,7 +313,7 @@ class _Statics:
                 position = _landing(rules, position) if rule.skip_after else position + 1
                 # Of removed rules `skip` counts none: those it passes matter too.
                 static_ids.update(passed.id for passed in rules[position : position + rule.skip])
-                position += rule.skip
+                position = min(position + rule.skip, len(rules))
             else:
                 position += 1
         tx.tx = dict(recorder)
@@ -320,6 +324,7 @@ class _Statics:
             reads=frozenset(reads),
             changes={key: value for key, value in tx.tx.items() if before.get(key) != value or key in moved},
             removed=tuple(moved),
+            made=tuple(tx.made_keys or ()),
             records=tuple(record._replace(disruptive=False) for record in tx.records),
             severity=min((r.rule.severity for r in tx.records if r.rule.severity is not None), default=NO_SEVERITY),
             matched_var=tx.matched_var,

@@ -16,7 +16,7 @@ from waf_engine.compiler.effects import note_of
 from waf_engine.runtime.macros import CompiledMacro, Reference, compile_macro
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from waf_engine.compiler.plan import CompiledRule, Plan
     from waf_engine.types import Macro
@@ -35,7 +35,8 @@ SIDE_EFFECT_FREE: Final = PURE | {
 """Operators that change nothing in the transaction but TX:0 to TX:9 (with ``capture``)."""
 
 OWN_WORDS: Final = frozenset({"MATCHED_VAR", "MATCHED_VAR_NAME"})
-"""What a message may name beside TX: for a rule on TX these are members of TX."""
+"""What a message may name beside TX: for a rule on TX these are members of TX. For a SecAction they are what some rule
+before it matched."""
 
 CAPTURES: Final = tuple(b"%d" % i for i in range(10))
 
@@ -82,7 +83,7 @@ def footprint(plan: Plan, rule: CompiledRule, reach: Reach = Reach.MATCHED) -> F
         rule: the rule.
         reach: how far its evaluation came; what is done only beyond that is left out of what is written.
     """
-    chain = list(members(rule))
+    chain = list(rule.members())
     matching = {Reach.ASKED: 0, Reach.BEGUN: len(chain) - 1, Reach.MATCHED: len(chain)}[reach]
     asked = 1 if reach is Reach.ASKED else len(chain)
     reads: set[bytes] = set()
@@ -93,6 +94,7 @@ def footprint(plan: Plan, rule: CompiledRule, reach: Reach = Reach.MATCHED) -> F
         matches = number < matching
         if member.capture and member.operator is not None and (matches or member.operator.negated):
             writes.update(CAPTURES)
+            reads.update(CAPTURES)  # what others captured meanwhile must be replaced
         if member.operator is not None and member.operator.name not in SIDE_EFFECT_FREE:
             opaque = True
         for effect in member.effects if matches else ():
@@ -104,18 +106,11 @@ def footprint(plan: Plan, rule: CompiledRule, reach: Reach = Reach.MATCHED) -> F
                 only_tx = False
                 continue
             _add_write(note.writes, writes, prefixes, reads)
+            only_tx = only_tx and note.writes.literal is not None  # what it replaces or adds to is not known
             for text in (note.writes, *note.reads):
                 only_tx = _within_tx(text, reads) and only_tx
         only_tx = _reads_only_tx(plan, member, reads) and only_tx
     return Footprint(frozenset(reads), frozenset(writes), tuple(prefixes), opaque, only_tx)
-
-
-def members(rule: CompiledRule) -> Iterator[CompiledRule]:
-    """The rule and the members of its chain."""
-    member: CompiledRule | None = rule
-    while member is not None:
-        yield member
-        member = member.chain
 
 
 def is_silent(rule: CompiledRule) -> bool:
@@ -150,7 +145,8 @@ def _within_tx(macro: Macro | None, reads: set[bytes], words: frozenset[str] = f
 
 
 def _reads_only_tx(plan: Plan, rule: CompiledRule, reads: set[bytes]) -> bool:
-    if not _within_tx(rule.msg, reads, OWN_WORDS) or not _within_tx(rule.logdata, reads, OWN_WORDS):
+    words = OWN_WORDS if rule.operator is not None else frozenset()
+    if not _within_tx(rule.msg, reads, words) or not _within_tx(rule.logdata, reads, words):
         return False
     if rule.operator is None:
         return True

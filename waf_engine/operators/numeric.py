@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from waf_engine.operators._registry import Kind, hinted, operators
+from waf_engine.runtime.macros import expander
 from waf_engine.types import MATCHED
 
 if TYPE_CHECKING:
@@ -42,9 +43,10 @@ def to_number(text: bytes) -> int:
 
 def _expanding(macro: Macro, holds: Callable[[int, int], bool]) -> Test:
     """A comparison with a number that depends on the transaction."""
+    expand = expander(macro)
 
     def test(value: bytes, tx: TransactionView) -> Captures | None:
-        return MATCHED if holds(to_number(value), to_number(macro.expand(tx))) else None
+        return MATCHED if holds(to_number(value), to_number(expand(tx))) else None
 
     return test
 

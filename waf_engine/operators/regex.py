@@ -28,6 +28,9 @@ MAX_GLOBAL_CAPTURES: Final = 100
 EXPANDED_PATTERNS: Final = 32
 """Patterns that one rule with a macro in its pattern keeps compiled."""
 
+WHOLE: Final = frozenset({b".*", b"^.*", b"^.*$", b".*$"})
+"""Patterns that take the whole of any value: a dot matches line ends too."""
+
 # A percent sign before a repetition (``%{2}``) is no macro: a macro's name begins with a letter.
 _MACRO: Final = re.compile(r"%\{[A-Za-z][\w.:-]*\}")
 
@@ -49,6 +52,8 @@ def rx(argument: str, context: CompileContext) -> Test:
     pattern = compile_pattern(encode_argument(argument), context.setting("pcre_match_limit"))
     if pattern.native is None:
         return _bounded(pattern)
+    if pattern.source in WHOLE:
+        return hinted(_whole, Kind.REGEX, pattern.source)
     match = pattern.native.Match
 
     def test(value: bytes, _tx: TransactionView) -> Captures | None:
@@ -86,6 +91,10 @@ def rx_global(argument: str, _context: CompileContext) -> Test:
         return tuple(captures[:MAX_GLOBAL_CAPTURES]) or None
 
     return hinted(test, Kind.REGEX, encode_argument(argument))
+
+
+def _whole(value: bytes, _tx: TransactionView) -> Captures:
+    return (value,)
 
 
 def _macro(argument: str, context: CompileContext) -> Macro | None:

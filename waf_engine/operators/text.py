@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from waf_engine.operators._registry import Kind, hinted, operators
+from waf_engine.runtime.macros import expander
 from waf_engine.types import MATCHED
 
 if TYPE_CHECKING:
@@ -30,9 +31,10 @@ def streq(argument: str, context: CompileContext) -> Test:
     macro = context.macro(argument)
     wanted = macro.literal
     if wanted is None:
+        expand = expander(macro)
 
         def expanding(value: bytes, tx: TransactionView) -> Captures | None:
-            return MATCHED if value == macro.expand(tx) else None
+            return MATCHED if value == expand(tx) else None
 
         return expanding
 
@@ -55,9 +57,10 @@ def begins_with(argument: str, context: CompileContext) -> Test:
     macro = context.macro(argument)
     wanted = macro.literal
     if wanted is None:
+        expand = expander(macro)
 
         def expanding(value: bytes, tx: TransactionView) -> Captures | None:
-            return MATCHED if value.startswith(macro.expand(tx)) else None
+            return MATCHED if value.startswith(expand(tx)) else None
 
         return expanding
 
@@ -80,9 +83,10 @@ def ends_with(argument: str, context: CompileContext) -> Test:
     macro = context.macro(argument)
     wanted = macro.literal
     if wanted is None:
+        expand = expander(macro)
 
         def expanding(value: bytes, tx: TransactionView) -> Captures | None:
-            return MATCHED if value.endswith(macro.expand(tx)) else None
+            return MATCHED if value.endswith(expand(tx)) else None
 
         return expanding
 
@@ -105,14 +109,15 @@ def contains(argument: str, context: CompileContext) -> Test:
     macro = context.macro(argument)
     wanted = macro.literal
     if wanted is None:
+        expand = expander(macro)
 
         def expanding(value: bytes, tx: TransactionView) -> Captures | None:
-            return MATCHED if macro.expand(tx) in value else None
+            return MATCHED if value.find(expand(tx)) >= 0 else None
 
         return expanding
 
     def test(value: bytes, _tx: TransactionView) -> Captures | None:
-        return MATCHED if wanted in value else None
+        return MATCHED if value.find(wanted) >= 0 else None
 
     return hinted(test, Kind.CONTAINS, wanted)
 
@@ -130,14 +135,15 @@ def within(argument: str, context: CompileContext) -> Test:
     macro = context.macro(argument)
     text = macro.literal
     if text is None:
+        expand = expander(macro)
 
         def expanding(value: bytes, tx: TransactionView) -> Captures | None:
-            return MATCHED if value in macro.expand(tx) else None
+            return MATCHED if expand(tx).find(value) >= 0 else None
 
         return expanding
 
     def test(value: bytes, _tx: TransactionView) -> Captures | None:
-        return MATCHED if value in text else None
+        return MATCHED if text.find(value) >= 0 else None
 
     return hinted(test, Kind.WITHIN, text)
 
@@ -155,9 +161,10 @@ def contains_word(argument: str, context: CompileContext) -> Test:
     macro = context.macro(argument)
     wanted = macro.literal
     if wanted is None:
+        expand = expander(macro)
 
         def expanding(value: bytes, tx: TransactionView) -> Captures | None:
-            return MATCHED if _has_word(value, macro.expand(tx)) else None
+            return MATCHED if _has_word(value, expand(tx)) else None
 
         return expanding
 

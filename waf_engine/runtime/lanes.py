@@ -29,6 +29,8 @@ MAX_SHAPES: Final = 4096
 """Sets of special bytes for which the list of active chains is kept."""
 
 Candidates = tuple[int, ...]
+Named = dict[int, set[bytes]]
+"""Candidates, each with the values that named it: on others it cannot match."""
 Key = tuple[int, bytes, bytes]
 """What an answer is remembered by: the lane's or source's number, and what it was asked about."""
 
@@ -112,7 +114,7 @@ class Shape:
 
     Attributes:
         steps: transformations, each on an earlier result; result 0 is the value itself.
-        scans: what scans which results, without 0.
+        scans: what scans which results, without 0; each distinct result once.
         asked: the direct tests.
     """
 
@@ -183,12 +185,12 @@ class Lane:
             for start, transformation in shape.steps:
                 results.append(transformation(results[start]))
             for scan, numbers in shape.scans:
-                before = value
+                seen = {value}
                 for number in numbers:
                     result = results[number]
-                    if result not in (value, before):
+                    if result not in seen:
+                        seen.add(result)
                         hits += scan(result)
-                        before = result
         if not hits and not shape.asked:
             return self._always
         found = set(self._always)
@@ -279,13 +281,14 @@ class Source:
     by_key: Mapping[bytes, Lane | None]
     other: Lane | None
 
-    def collect(self, tx: Transaction, found: set[int]) -> None:
+    def collect(self, tx: Transaction, found: Named) -> None:
         """Add the candidates of all members."""
         by_key, other = self.by_key, self.other
         for key, value in self.read(tx):
             lane = by_key.get(key.lower(), other) if by_key else other
             if lane is not None and (named := lane.candidates(value, tx)):
-                found.update(named)
+                for position in named:
+                    found.setdefault(position, set()).add(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,22 +307,19 @@ class HeaderSource:
     names: Source | None
     memory: Memory | None
 
-    def collect(self, tx: Transaction, found: set[int]) -> None:
+    def collect(self, tx: Transaction, found: Named) -> None:
         """Add the candidates of all headers and their names."""
         memory, number = self.memory, self.number
-        if memory is None:
-            for name, value in tx.request.headers:
-                if named := self._ask(name, value, tx):
-                    found.update(named)
-            return
-        young = memory.young
+        young = memory.young if memory is not None else {}
         for name, value in tx.request.headers:
-            key = (number, name, value)
-            remembered = young.get(key)
-            if remembered is None:
-                remembered = self._remembered(memory, key, tx)
-            if remembered:
-                found.update(remembered)
+            if memory is None:
+                named = self._ask(name, value, tx)
+            else:
+                key = (number, name, value)
+                remembered = young.get(key)
+                named = self._remembered(memory, key, tx) if remembered is None else remembered
+            for position in named:
+                found.setdefault(position, set()).update((name, value))
 
     def _remembered(self, memory: Memory, key: Key, tx: Transaction) -> Candidates:
         if len(key[1]) + len(key[2]) > MAX_REMEMBERED:

@@ -13,11 +13,11 @@ from waf_engine.diagnostics import ArgumentError
 from waf_engine.types import encode_argument
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from waf_engine.compiler.plan import Variable
     from waf_engine.runtime.transaction import Transaction
-    from waf_engine.types import TransactionView
+    from waf_engine.types import Macro, TransactionView
 
 _NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-:[]")
 
@@ -63,6 +63,30 @@ class CompiledMacro:
 
     def __str__(self) -> str:
         return self.source
+
+
+def expander(macro: Macro) -> Callable[[TransactionView], bytes]:
+    """The fastest function that expands a macro: for texts with one or two members of TX, which nearly all are."""
+    if (literal := macro.literal) is not None:
+        return lambda _tx: literal
+    if not isinstance(macro, CompiledMacro):
+        return macro.expand
+    references = [part for part in macro.parts if isinstance(part, Reference)]
+    if len(references) != 1 or references[0].variable.name != "TX" or references[0].key is None:
+        return macro.expand
+    reference, key = references[0], references[0].key
+    at = macro.parts.index(reference)
+    before = b"".join([part for part in macro.parts[:at] if isinstance(part, bytes)])
+    after = b"".join([part for part in macro.parts[at + 1 :] if isinstance(part, bytes)])
+
+    def expand(tx: TransactionView) -> bytes:
+        transaction = cast("Transaction", tx)
+        value = transaction.tx.get(key)
+        if value is None:
+            value = reference.value(transaction)
+        return before + value + after
+
+    return expand
 
 
 def compile_macro(text: str, variables: Mapping[str, Variable], offset: int = 0) -> CompiledMacro:

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from waf_engine.compiler.plan import Allow, Phase
-from waf_engine.runtime.evaluate import evaluate
+from waf_engine.runtime.evaluate import MATCHED, evaluate
 from waf_engine.runtime.lanes import LATER
 from waf_engine.runtime.reference import is_allowed
 
@@ -24,15 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from waf_engine.compiler.plan import CompiledRule
-    from waf_engine.runtime.lanes import HeaderSource, Source
+    from waf_engine.runtime.lanes import HeaderSource, Named, Source
     from waf_engine.runtime.match import MatchRecord
     from waf_engine.runtime.transaction import Transaction
 
     Precheck = Callable[[Transaction], bool]
-
-
-ASKED, BEGUN, MATCHED = range(3)
-"""How far the evaluation of a rule came: `compiler.static.Reach`, as plain numbers."""
 
 GO_ON: Final = -1
 """All went as computed."""
@@ -53,6 +50,7 @@ class Block:
         reads: members of TX that they read.
         changes: members of TX that they set.
         removed: members of TX that they remove, be it to set them anew.
+        made: members of TX that they set by a name made at run time.
         records: the matches of those that match.
         severity: the worst severity among them; 255 for none.
         matched_var: what MATCHED_VAR and MATCHED_VAR_NAME are after them; None: as before.
@@ -63,6 +61,7 @@ class Block:
     reads: frozenset[bytes]
     changes: Mapping[bytes, bytes]
     removed: tuple[bytes, ...]
+    made: tuple[bytes, ...]
     records: tuple[MatchRecord, ...]
     severity: int
     matched_var: tuple[str, bytes] | None
@@ -72,6 +71,8 @@ class Block:
         for key in self.removed:
             tx.tx.pop(key, None)
         tx.tx.update(self.changes)
+        if self.made and tx.made_keys is not None:
+            tx.made_keys += self.made
         if self.matched_var is not None:
             tx.matched_var = self.matched_var
         if self.records:
@@ -86,6 +87,7 @@ class Block:
             reads=self.reads | after.reads,
             changes={**changes, **after.changes},
             removed=tuple(dict.fromkeys((*self.removed, *after.removed))),
+            made=self.made + after.made,
             records=self.records + after.records,
             severity=min(self.severity, after.severity),
             matched_var=after.matched_var or self.matched_var,
@@ -102,12 +104,14 @@ class Visit:
         dirties: for each reach of an evaluation the members of TX, among those that blocks read, that it may have
             changed; None: it may have changed anything.
         changes_rules: whether its effects may remove rules or targets.
+        laned: the member of its chain that lanes speak for; -1 for none.
     """
 
     rule: CompiledRule
     precheck: Precheck | None
     dirties: tuple[frozenset[bytes] | None, ...]
     changes_rules: bool
+    laned: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ class Stretch:
     block: Block | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PhaseProgram:
     """What is to be done in one phase.
 
@@ -158,6 +162,19 @@ class PhaseProgram:
     landing: Mapping[int, int]
     static_ids: frozenset[int] = frozenset()
     static_keys: frozenset[bytes] = frozenset()
+
+    @cached_property
+    def _written_behind(self) -> dict[int, frozenset[bytes]]:
+        return {}
+
+    def written_behind(self, position: int) -> frozenset[bytes]:
+        """Members of TX that blocks behind a position write."""
+        found = self._written_behind.get(position)
+        if found is None:
+            blocks = [block for start, block in self.blocks.items() if start > position]
+            found = frozenset(key for block in blocks for key in (*block.changes, *block.removed))
+            self._written_behind[position] = found
+        return found
 
     def fits(self, tx: Transaction) -> bool:
         """Whether nothing that blocks depend on was changed from outside: by a `ctl`, or by the body."""
@@ -195,30 +212,33 @@ class PlannedExecutor:
             tx.allow = None
 
 
-def _candidates(tx: Transaction, program: PhaseProgram, phase: int) -> set[int]:
+def _candidates(tx: Transaction, program: PhaseProgram, phase: int) -> Named:
     """The positions of the rules of this phase that the lanes name."""
-    found: set[int] = set()
+    found: Named = {}
     for source in program.sources:
         source.collect(tx, found)
     following = FOLLOWED_BY.get(phase)
     if following is not None:
-        tx.later = (following, {position - LATER for position in found if position >= LATER})
-        return {position for position in found if position < LATER} if tx.later[1] else found
+        later = {position - LATER: values for position, values in found.items() if position >= LATER}
+        tx.later = (following, later)
+        return {position: values for position, values in found.items() if position < LATER} if later else found
     if program.early:
         if tx.later is not None and tx.later[0] == phase:
-            found |= tx.later[1]
+            early = tx.later[1]
         else:
-            named: set[int] = set()
+            named: Named = {}
             for source in program.early:
                 source.collect(tx, named)
-            found.update(position - LATER for position in named if position >= LATER)
+            early = {position - LATER: values for position, values in named.items() if position >= LATER}
+        for position, values in early.items():
+            found.setdefault(position, set()).update(values)
     return found
 
 
 def _run_clean(tx: Transaction, program: PhaseProgram, phase: int) -> int:
     """Run until the end, or until the transaction is no longer clean: then the position to go on from."""
     tx.candidates = found = _candidates(tx, program, phase)
-    wanted = sorted(found & program.reachable) if found else []
+    wanted = sorted(program.reachable.intersection(found)) if found else []
     at, count = 0, len(wanted)
     for stretch in program.stretches:
         positions = stretch.positions
@@ -246,7 +266,7 @@ def _run_clean(tx: Transaction, program: PhaseProgram, phase: int) -> int:
 
 def _visit(tx: Transaction, program: PhaseProgram, phase: int, positions: Sequence[int]) -> int:
     """Do what some positions of a stretch want, each for itself: where to go on, `GO_ON` or `ENDED`."""
-    blocks, visits = program.blocks, program.visits
+    blocks, visits, found = program.blocks, program.visits, tx.candidates
     for position in positions:
         block = blocks.get(position)
         if block is not None:
@@ -261,13 +281,15 @@ def _visit(tx: Transaction, program: PhaseProgram, phase: int, positions: Sequen
         rule = visit.rule
         if tx.removed_ids and rule.id in tx.removed_ids:
             continue
-        tx.matched_vars = []
-        matched = evaluate(tx, rule)
-        if matched and (tx.interruption is not None or tx.allow is not None or rule.skip or rule.skip_after):
-            tx.clean = False
-            return _next(tx, program, position, rule, phase)
-        # A SecAction in front of a chain has begun without a match.
-        reach = MATCHED if matched else BEGUN if tx.matched_vars or rule.operator is None else ASKED
+        reach = evaluate(tx, rule, visit.laned, found.get(position) if found else None)
+        if reach == MATCHED:
+            if tx.interruption is not None and phase != Phase.LOGGING:
+                # The logging phase follows: of what it reads, that is missing which blocks from here on would write.
+                tx.dirty |= program.written_behind(position)
+                return ENDED
+            if tx.allow is not None or rule.skip or rule.skip_after:
+                tx.clean = False
+                return _next(tx, program, position, rule, phase)
         dirties = visit.dirties[reach]
         if dirties is None:
             return position + 1
@@ -288,15 +310,18 @@ def _run_block(tx: Transaction, program: PhaseProgram, phase: int, block: Block)
             continue
         if position not in program.static:
             return position  # the rule that skips this one did not match this time
-        tx.matched_vars = []
-        if evaluate(tx, visit.rule):
-            following = _next(tx, program, position, visit.rule, phase)
-            if following < 0:
-                return following
-            tx.dirty |= visit.dirties[MATCHED] or frozenset()
-        else:
-            following = position + 1
-            tx.dirty |= visit.dirties[MATCHED] or frozenset()  # that it did not match may be the difference
+        rule = visit.rule
+        matched = (visit.precheck is None or visit.precheck(tx)) and evaluate(tx, rule) == MATCHED
+        tx.dirty |= visit.dirties[MATCHED] or frozenset()  # that it did not match may be the difference, too
+        if not matched:
+            position += 1
+            continue
+        following = _next(tx, program, position, rule, phase)
+        if following < 0:
+            return following
+        for passed in program.visits[position + 1 : min(following, block.end)]:
+            if passed is not None:  # what it would have written is not as computed
+                tx.dirty |= passed.dirties[MATCHED] or frozenset()
         position = following
     return GO_ON if position == block.end else position
 
@@ -333,8 +358,7 @@ def _run_full(tx: Transaction, program: PhaseProgram, phase: int, start: int) ->
         rule = visit.rule
         if tx.removed_ids and rule.id in tx.removed_ids:
             continue
-        tx.matched_vars = []
-        if evaluate(tx, rule):
+        if evaluate(tx, rule, visit.laned, found.get(position)) == MATCHED:
             start = _next(tx, program, position, rule, phase)
             if start == ENDED:
                 return

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from waf_engine.persistence import CollectionStore, OpenCollection
     from waf_engine.registry import Registry
     from waf_engine.runtime.budget import Exceeded
+    from waf_engine.runtime.lanes import Named
     from waf_engine.types import BodyProcessor, Entry
 
     Executor = Callable[["Transaction", int], None]
@@ -129,8 +130,9 @@ class Transaction:
         self.clean = True
         self.clean_phases: tuple[int, ...] = ()
         self.dirty: frozenset[bytes] = frozenset()
-        self.candidates: set[int] | None = None
-        self.later: tuple[int, set[int]] | None = None
+        self.made_keys: list[bytes] | None = []
+        self.candidates: Named | None = None
+        self.later: tuple[int, Named] | None = None
         self.keys_of_body: frozenset[bytes] = frozenset()
 
     # -- feeding ---------------------------------------------------------------------------------
@@ -161,6 +163,7 @@ class Transaction:
         request = self.request
         raw_name, raw_value = _bytes(name), _bytes(value)
         request.headers.append((raw_name, raw_value))
+        self.later = None  # candidates that were found without this header
         folded = raw_name.lower()
         if folded == b"cookie":
             request.cookies += parse_cookies(raw_value)
@@ -221,6 +224,7 @@ class Transaction:
         """A header of the response; a repeated one is added, not joined."""
         raw_name, raw_value = _bytes(name), _bytes(value)
         self.response.headers.append((raw_name, raw_value))
+        self.later = None
         if raw_name.lower() == b"content-type":
             self.response.content_type = raw_value
 
@@ -347,7 +351,10 @@ class Transaction:
 
     def set_tx(self, key: bytes, value: bytes) -> None:
         """Set a member of TX."""
-        self.tx[key.lower()] = value
+        folded = key.lower()
+        self.tx[folded] = value
+        if self.made_keys is not None:
+            self.made_keys.append(folded)
 
     def note_limit(self, name: str) -> None:
         """Count that a limit was reached in this transaction."""

@@ -43,7 +43,7 @@ def normalise_path(value: bytes) -> bytes:
 
     Example: t:normalisePath turns ``/a//b/./../c/`` into ``/a/c/``
     """
-    if value[:1] != b"." and (SLASH not in value or (b"/." not in value and b"//" not in value)):
+    if value[:1] != b"." and (SLASH not in value or (value.find(b"/.") < 0 and value.find(b"//") < 0)):
         return value
     path = _join(_resolve(value), value)
     return value if path == value else path
@@ -77,7 +77,9 @@ def _is_plain(path: bytes) -> bool:
     """Whether a path with slashes has nothing that could be removed from it."""
     if COLON in path or path[:1] == b"." or path[-1:] in {b".", b" "}:
         return False
-    return SLASH not in path or not (b"/." in path or b"//" in path or b"./" in path or b" /" in path)
+    return SLASH not in path or not (
+        path.find(b"/.") >= 0 or path.find(b"//") >= 0 or path.find(b"./") >= 0 or path.find(b" /") >= 0
+    )
 
 
 def _trim_name(segment: bytes) -> bytes:
