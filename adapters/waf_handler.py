@@ -204,11 +204,8 @@ class WafHandler:
         return answer
 
     def _begin(self, application: Application, key: str, request: HttpRequest, size: int, *, blocks: bool) -> Exchange:
-        transaction = (
-            application.waf.transaction(key)
-            if application.budget is None
-            else application.waf.transaction(key, budget=application.budget)
-        )
+        timer = self.observer.timer(application.name)
+        transaction = application.waf.transaction(key, budget=application.budget, timer=timer)
         path = request.target.partition(b"?")[0]
         exchange = Exchange(key, application, transaction, path, FIXED_BYTES + PER_BYTE * size)
         exchange.set_blocking(blocks=blocks)
