@@ -1,0 +1,218 @@
+"""The courier against a real redis-server: batches, bounded time, the breaker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+from redis.exceptions import ResponseError
+
+from adapters.redis_courier import MAX_QUEUE, PROBE_EVERY, TOLERATED, UNREACHABLE, Courier, url_secrets
+from tests.adapters.redis_server import PASSWORD, RedisServer
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    made = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield made
+    made.end()
+
+
+def run(
+    url: str, work: Callable[[Courier], Awaitable[Any]], timeout: float = 1.0, changes: list[Any] | None = None
+) -> Any:
+    """Run something with a courier in a loop of its own."""
+
+    async def main() -> Any:
+        courier = Courier(url, timeout, None if changes is None else lambda up, why: changes.append((up, why)))
+        try:
+            return await work(courier)
+        finally:
+            await courier.close()
+
+    return asyncio.run(main())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  it is about another process
+            await asyncio.sleep(0.01)
+
+
+def test_answers_come_to_their_questions(server: RedisServer):
+    async def work(courier: Courier) -> Any:
+        for number in range(300):
+            courier.ask("SET", f"k{number}", b"%d" % number)
+        return await asyncio.gather(*(courier.ask("GETDEL", f"k{number}") for number in range(301)))
+
+    assert run(server.url, work) == [b"%d" % number for number in range(300)] + [None]
+
+
+def test_what_comes_up_together_goes_out_together(server: RedisServer):
+    async def work(courier: Courier) -> Any:
+        await asyncio.gather(*(courier.ask("SET", f"k{number}", b"x") for number in range(640)))
+        return courier.counters
+
+    counters = run(server.url, work)
+
+    assert counters.commands == 640
+    assert 10 <= counters.batches <= 12
+
+
+def test_a_refusal_is_the_answer_to_one_question_alone(server: RedisServer):
+    async def work(courier: Courier) -> Any:
+        return await asyncio.gather(
+            courier.ask("SET", "k", "v"), courier.ask("HGET", "k", "f"), courier.ask("GET", "k")
+        )
+
+    one, two, three = run(server.url, work)
+
+    assert (one, three) == (b"OK", b"v")
+    assert isinstance(two, ResponseError)
+
+
+def test_who_leaves_does_not_disturb_the_others(server: RedisServer):
+    async def work(courier: Courier) -> Any:
+        await courier.ask("SET", "k", "v")
+        gone, stays = courier.ask("GET", "k"), courier.ask("GET", "k")
+        gone.cancel()
+        return await stays, await courier.ask("GET", "k")
+
+    assert run(server.url, work) == (b"v", b"v")
+
+
+def test_a_hung_server_costs_bounded_time_and_then_none(server: RedisServer):
+    changes: list[Any] = []
+
+    async def work(courier: Courier) -> Any:
+        await courier.ask("PING")
+        server.hang()
+        try:
+            spent = []
+            for _ in range(TOLERATED + 20):
+                begin = time.monotonic()
+                assert await courier.ask("GET", "k") is UNREACHABLE
+                spent.append(time.monotonic() - begin)
+            assert not courier.reachable
+        finally:
+            server.go_on()
+        await until(lambda: courier.reachable)
+        return spent, await courier.ask("PING"), courier.counters
+
+    spent, answer, counters = run(server.url, work, timeout=0.05, changes=changes)
+
+    assert max(spent[:TOLERATED]) < 0.5
+    assert sum(spent[TOLERATED:]) < 0.05
+    assert answer == b"PONG"
+    assert (counters.opened, counters.refused) == (1, 20)
+    assert changes == [(False, "no answer within 50 ms"), (True, "")]
+
+
+def test_the_loop_goes_on_while_the_server_hangs(server: RedisServer):
+    async def work(courier: Courier) -> float:
+        await courier.ask("PING")
+        server.hang()
+        try:
+            asked = courier.ask("GET", "k")
+            longest, last = 0.0, time.monotonic()
+            while not asked.done():
+                await asyncio.sleep(0.001)
+                longest, last = max(longest, time.monotonic() - last), time.monotonic()
+        finally:
+            server.go_on()
+        return longest
+
+    assert run(server.url, work, timeout=0.5) < 0.25
+
+
+def test_a_server_that_ends_and_comes_back(server: RedisServer):
+    async def work(courier: Courier) -> Any:
+        await courier.ask("PING")
+        server.end()
+        gone = [await courier.ask("PING") for _ in range(TOLERATED + 1)]
+        await asyncio.sleep(PROBE_EVERY)
+        assert not courier.reachable
+        await asyncio.to_thread(server.start)
+        await until(lambda: courier.reachable)
+        return gone, await courier.ask("PING")
+
+    assert run(server.url, work) == ([UNREACHABLE] * (TOLERATED + 1), b"PONG")
+
+
+def test_more_than_the_queue_holds_is_refused(server: RedisServer):
+    async def work(courier: Courier) -> Any:
+        answers = await asyncio.gather(*(courier.ask("PING") for _ in range(MAX_QUEUE + 5)))
+        return answers.count(b"PONG"), answers.count(UNREACHABLE)
+
+    assert run(server.url, work, timeout=10) == (MAX_QUEUE, 5)
+
+
+def test_a_courier_starts_anew_after_a_fork(server: RedisServer):
+    async def work(courier: Courier) -> int:
+        await courier.ask("SET", "k", "parent")
+        pid = os.fork()
+        if not pid:
+            status = 1
+            try:
+                asyncio.events._set_running_loop(None)  # of the parent
+                status = 0 if asyncio.run(child(courier)) == b"OK" else 2
+            finally:
+                os._exit(status)
+        status = await asyncio.to_thread(os.waitpid, pid, 0)
+        assert await courier.ask("GET", "k") == b"child"
+        return status[1]
+
+    async def child(courier: Courier) -> Any:
+        return await courier.ask("SET", "k", "child")
+
+    assert run(server.url, work) == 0
+
+
+def test_a_password_is_sent_but_never_told(tmp_path: Path):
+    server = RedisServer(tmp_path, "--requirepass", PASSWORD)
+    quoted, changes = quote(PASSWORD, safe=""), list[Any]()
+    try:
+
+        async def ping(courier: Courier) -> Any:
+            return await courier.ask("PING")
+
+        async def wrong(courier: Courier) -> Any:
+            return [await courier.ask("PING") for _ in range(TOLERATED)]
+
+        assert run(f"redis://:{quoted}@127.0.0.1:{server.port}/0", ping) == b"PONG"
+        assert run(f"redis://:{quoted}x@127.0.0.1:{server.port}/0", wrong, changes=changes) == [UNREACHABLE] * TOLERATED
+    finally:
+        server.end()
+    ((reachable, why),) = changes
+    assert not reachable
+    assert "Authentication" in why
+    assert PASSWORD not in why
+    assert quoted not in why
+
+
+def test_secrets_of_a_url():
+    assert url_secrets("redis://h/0") == []
+    assert url_secrets("redis://u:p%40ss@h/0?password=x") == ["password=x", "p%40ss", "p@ss"]
+
+
+def test_a_unix_socket(tmp_path: Path):
+    path = tmp_path / "r.sock"
+    server = RedisServer(tmp_path, "--unixsocket", str(path))
+    try:
+
+        async def ping(courier: Courier) -> Any:
+            return await courier.ask("PING")
+
+        assert run(f"unix://{path}", ping) == b"PONG"
+    finally:
+        server.end()
