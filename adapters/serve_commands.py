@@ -9,19 +9,18 @@ from __future__ import annotations
 import platform
 import sys
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adapters.config import USUAL_PLACES, ConfigError
+from adapters.config_summary import describe, summary
 from adapters.console import complain, say, say_json
 from adapters.logs import event, stderr_logger
 from waf_engine.diagnostics import render_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from adapters.config import Config
-    from adapters.rule_sets import RuleSet
     from adapters.run_options import RunOptions
     from waf_engine.diagnostics import Diagnostic
 
@@ -95,68 +94,17 @@ def check(path: str | Path, options: RunOptions, *, as_json: bool = False, quiet
     warnings = dict.fromkeys(config.warnings)
     warnings.update(dict.fromkeys(fault for rules in rule_sets.values() for fault in rules.warnings))
     if as_json:
-        say_json(_summary(path, config, rule_sets) | {"diagnostics": _dicts(warnings)})
+        say_json(summary(path, config, rule_sets) | {"diagnostics": _dicts(warnings)})
         return 0
     if warnings:
         complain(render_all(warnings) + "\n")
-    _describe(path, config, rule_sets)
+    for line in describe(path, config, rule_sets):
+        say(line)
     return 0
 
 
 def _dicts(faults: Iterable[Diagnostic]) -> list[dict[str, str | int]]:
     return [fault.to_dict() for fault in faults]
-
-
-def _summary(path: str | Path, config: Config, rule_sets: Mapping[str, RuleSet]) -> dict[str, Any]:
-    """What would run, for scripts."""
-    return {
-        "valid": True,
-        "config": str(path),
-        "form": config.generation,
-        "listen": [str(bind) for bind in config.binds],
-        "workers": config.workers or "auto",
-        "autoreload": config.autoreload,
-        "metrics": None if config.metrics is None else str(config.metrics),
-        "logs": [*dict.fromkeys(sink.path for sink in config.log.sinks)],
-        "applications": [
-            {
-                "name": each.name,
-                "default": each.name == config.default_application,
-                "hosts": list(each.hosts),
-                "rules": rule_sets[each.name].waf.plan.rule_count,
-                "engine": str(rule_sets[each.name].waf.plan.settings.rule_engine),
-                "embedded": rule_sets[each.name].embedded,
-                "response_check": each.response_check,
-                "detect_only": each.detect_only,
-                "files": list(rule_sets[each.name].waf.plan.files),
-            }
-            for each in config.applications
-        ],
-    }
-
-
-def _describe(path: str | Path, config: Config, rule_sets: Mapping[str, RuleSet]) -> None:
-    """What would run, for people."""
-    say(f"{path} is valid (form {config.generation})")
-    say(f"  listens on    {', '.join(map(str, config.binds))}")
-    say(f"  logs to       {', '.join(dict.fromkeys(sink.path for sink in config.log.sinks))}")
-    if config.workers != 1:
-        say(f"  workers       {config.workers or 'one for each core'}")
-    if config.metrics is not None:
-        say(f"  metrics       http://{config.metrics}/metrics")
-    for each in config.applications:
-        rules = rule_sets[each.name]
-        default = ", the default" if each.name == config.default_application else ""
-        say(f"  application   {each.name}{default}")
-        if each.hosts:
-            say(f"    hosts       {', '.join(each.hosts)}")
-        say(f"    rules       {rules.waf.plan.rule_count}" + (", embedded (no include)" if rules.embedded else ""))
-        engine = "; detect_only: it never blocks" if each.detect_only else ""
-        say(f"    engine      {rules.waf.plan.settings.rule_engine}{engine}")
-        waits = f"checked; a request waits {each.ttl:g} s for its response, at most {each.active_limit} do"
-        say(f"    responses   {waits if each.response_check else 'not checked'}")
-        for file in rules.waf.plan.files:
-            say(f"    file        {file}")
 
 
 def show_version(*, as_json: bool = False) -> int:
