@@ -5,9 +5,9 @@ it does is short and bounded, so it is always there: a connection is dealt out w
 
 Why the supervisor accepts, and hands each connection to the worker that has the fewest (SCM_RIGHTS, 60 microseconds):
 HAProxy opens few connections and keeps them for long, so what a worker gets at the beginning is its load for hours.
-Measured with 4 workers, connections of the busiest and the idlest worker: 16 connections by SO_REUSEPORT 7 and 1, 64
-connections 23 and 10; by all workers accepting on one socket 16 and 0, 64 and 0 when they come one after the other, for
-the first that is awake takes them all; by this 4 and 4, 16 and 16. It also lets a reload keep every connection: an old
+Measured with 4 workers, connections of the busiest and the idlest: 16 connections by SO_REUSEPORT 9 and 0 (the worst of
+six runs), 64 connections 25 and 9; by all workers accepting on one socket 16 and 0, and 64 and 0, for in a burst the
+first that is awake takes all; dealt out 4 and 4, and 16 and 16. It also lets a reload keep every connection: an old
 worker gives back those on which nothing is begun, and HAProxy never notices.
 
 Here: start, reload, stop, and dealing out. Not here: the metrics' server (health.py), files (watching.py).
