@@ -1,5 +1,11 @@
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
+import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -8,6 +14,7 @@ from adapters.bind import TcpBind
 from adapters.cli import coraza_spoa_main, main, make_parser
 from adapters.run_options import RunOptions
 from adapters.service import VERSION
+from tests.adapters.harness import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,3 +96,55 @@ def test_each_command_has_its_help(capsys: pytest.CaptureFixture[str]) -> None:
             main([name, "--help"])
         assert caught.value.code == 0
         assert f"usage: spoa-waf {name}" in capsys.readouterr().out
+
+
+COLOUR = re.compile(rb"\x1b\[(?:\d+;)*(?:3[0-7]|4[0-7]|9[0-7]|10[0-7]|38|48)[;\d]*m")
+BAD_TEST = """\
+meta: {}
+rule_id: 1
+tests:
+  - test_id: 1
+    stages: [{input: {uri: /}, output: {log: {expect_ids: [949110]}}}]
+"""
+
+
+def _on_a_terminal(words: list[str], folder: Path, **environment: str) -> bytes:
+    """What a command writes to a terminal."""
+    terminal, its_end = pty.openpty()
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **environment}
+    env.pop("FORCE_COLOR", None)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "adapters", *words], cwd=folder, env=env, stdin=its_end, stdout=its_end, stderr=its_end
+    )
+    os.close(its_end)
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux says that nobody has the other end any more
+        while some := os.read(terminal, 65536):
+            shown += some
+    os.close(terminal)
+    process.wait(30)
+    return shown
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "coloured"),
+    [
+        (["check", "-c", "bad.yaml"], True),
+        (["test", "bad-test.yaml", "-j", "1"], True),
+        (["crs", "list"], False),
+        (["crs", "plugin", "list"], False),
+        (["migrate", "good.yaml"], False),
+        (["version"], False),
+    ],
+)
+def test_colours_on_a_terminal_and_not_with_no_color(folder: Path, words: list[str], *, coloured: bool) -> None:
+    (folder / "bad.yaml").write_text("bind: 127.0.0.1:0\ncolour: red\n")
+    (folder / "good.yaml").write_text("bind: 127.0.0.1:0\napplications: [{name: a, directives: SecRuleEngine On}]\n")
+    (folder / "bad-test.yaml").write_text(BAD_TEST)
+    with_colour = _on_a_terminal(words, folder, NO_COLOR="")
+    without = _on_a_terminal(words, folder, NO_COLOR="1")
+
+    assert with_colour
+    assert bool(COLOUR.search(with_colour)) is coloured
+    assert COLOUR.search(without) is None
