@@ -35,6 +35,8 @@ MORE_TESTS = {
     "tests/spop_proto/test_fuzz_targets.py": "runs the fuzz targets over their corpora",
     "tests/spop_proto/test_captures.py": "real byte streams on the whole protocol",
     "tests/adapters/test_haproxy.py": "the agent behind a real HAProxy",
+    "tests/adapters/test_haproxy_metrics.py": "what /metrics says after requests through a real HAProxy",
+    "tests/contrib/test_prometheus.py": "alert rules, scrape configuration and the dashboard of Grafana",
     "tests/adapters/test_haproxy_applications.py": "what applications can be set to do, behind a real HAProxy",
     "tests/adapters/test_load.py": "each loop behind a real HAProxy with many clients",
     "tests/test_benchmarks.py": "the benchmarks, which are scripts",
