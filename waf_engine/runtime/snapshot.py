@@ -59,7 +59,7 @@ AS_IT_IS: Final = (
     "force_request_body_variable", "force_response_body_variable", "audit_engine", "audit_log_parts",
     "debug_log_level", "removed_ids",
     # what the planned executor remembers
-    "clean", "clean_phases", "dirty",
+    "clean", "clean_phases", "dirty", "made_keys",
 )  # fmt: skip
 """Attributes of a transaction that are plain data: kept and set again."""
 
@@ -437,6 +437,7 @@ _STATE_CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "removed_ids": lambda value: set(map(_number, value)),
     "clean": _flag,
     "dirty": lambda value: frozenset(map(_bytes, value)),
+    "made_keys": lambda value: None if value is None else list(map(_bytes, value)),
     "clean_phases": lambda value: tuple(map(_number, value)),
 }
 
