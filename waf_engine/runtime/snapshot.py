@@ -231,6 +231,8 @@ class Snapshots:
             tx.request.processed = True
         # Rules have seen to TX since then, and @restpath to these.
         tx.tx, tx.limits = _members(state["tx"]), _counts(state["limits"])
+        made = state["made_keys"]
+        tx.made_keys = None if made is None else list(map(_bytes, made))
         tx.request.args_path = _entries(request["args_path"])
         tx.records = [self._record(*record) for record in records]
         tx.interruption, tx.detected_interruption = _interruption(interruption), _interruption(detected)
@@ -437,7 +439,6 @@ _STATE_CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "removed_ids": lambda value: set(map(_number, value)),
     "clean": _flag,
     "dirty": lambda value: frozenset(map(_bytes, value)),
-    "made_keys": lambda value: None if value is None else list(map(_bytes, value)),
     "clean_phases": lambda value: tuple(map(_number, value)),
 }
 

@@ -223,7 +223,7 @@ def test_each_attribute_is_in_a_table():
     assert [f.name for f in dataclasses.fields(Connection)] == ["client_ip", "client_port", "server_ip", "server_port"]
     assert [f.name for f in dataclasses.fields(OpenCollection)] == ["key", "timeout", "is_new", "changed", "view"]
     assert {name for name in vars(Sanitiser(tx)) if name[0] != "_"} == set(snapshot.SANITISER_KEPT)
-    assert set(snapshot._STATE_CHECKS) | {"tx", "limits"} == set(snapshot.AS_IT_IS)
+    assert set(snapshot._STATE_CHECKS) | {"tx", "limits", "made_keys"} == set(snapshot.AS_IT_IS)
 
 
 # -- guards ------------------------------------------------------------------------------------------------------------
