@@ -11,6 +11,7 @@ from waf_engine.actions import actions
 from waf_engine.audit import audit_formats, audit_writers
 from waf_engine.audit.log import TransactionLog
 from waf_engine.bodies import body_processors
+from waf_engine.collector import collector_rests, set_aside
 from waf_engine.compiler.lower import compile_plan
 from waf_engine.compiler.program import plan_executor
 from waf_engine.compiler.state import Registries
@@ -94,7 +95,9 @@ class WAF:
         self._bounded: tuple[Executor, Executor] | None = None
         self.databases: DatabaseCache | None = None
         self._planning: threading.Thread | None = None
-        if executor == "plan":
+        if executor == "reference":
+            set_aside(plan.rule_count)
+        else:
             folder = default_folder() if cache_folder is None else cache_folder
             memory = Memory(scan_memory) if scan_memory else None
             cache = self.databases = DatabaseCache(folder, progress=progress)
@@ -108,6 +111,7 @@ class WAF:
 
     def _make_plan(self, cache: DatabaseCache, memory: Memory | None) -> None:
         self._executor = plan_executor(self.plan, self._blank, cache, memory)
+        set_aside(self.plan.rule_count)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the planned executor is at work; at once where it is not made in the background.
@@ -168,7 +172,8 @@ class WAF:
         Raises:
             SecLangError: the rules have errors; it carries all of them, with their positions.
         """
-        return cls._compile(load_text(text, root=root, embedded=embedded), root, settings, embedded, options)
+        with collector_rests():
+            return cls._compile(load_text(text, root=root, embedded=embedded), root, settings, embedded, options)
 
     @classmethod
     def from_files(
@@ -192,7 +197,8 @@ class WAF:
         Raises:
             SecLangError: a file cannot be read, or the rules have errors.
         """
-        return cls._compile(load_files(paths, root=root, embedded=embedded), root, settings, embedded, options)
+        with collector_rests():
+            return cls._compile(load_files(paths, root=root, embedded=embedded), root, settings, embedded, options)
 
     @classmethod
     def _compile(
