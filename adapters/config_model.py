@@ -107,7 +107,7 @@ class Listener:
 
     bind: Bind
     tls: TlsConfig | None
-    where: Span
+    where: Span = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class SharedConfig:
     url: str
     timeout: float
     prefix: str
-    where: Span
+    where: Span = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
