@@ -42,6 +42,7 @@ MORE_TESTS = {
     "tests/test_benchmarks.py": "the benchmarks, which are scripts",
     "tests/contrib/test_systemd.py": "the units of contrib/systemd, which are no Python",
     "tests/contrib/test_logrotate.py": "contrib/logrotate, which is no Python",
+    "tests/docs/test_commands.py": "the command lines of all pages",
     "tests/docs/test_links.py": "links between the pages",
     "tests/test_demo.py": "the demo, which is a script",
     "tests/test_layout.py": "this file",
