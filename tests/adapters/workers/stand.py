@@ -1,4 +1,4 @@
-"""HAProxy with a site inside it, an agent of several processes, and fifty clients: what the tests of workers are run on."""
+"""HAProxy with a site inside it, an agent of several processes, and fifty clients: what tests of workers run on."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import http.client
 import itertools
 import os
 import re
-import signal
-import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,8 +17,8 @@ import pytest
 from tests.adapters.harness import free_ports
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.adapters.harness import Processes
 
@@ -219,7 +218,7 @@ class Stand:
         before = self.log().count(wait_for)
         self.agent.send_signal(number)
         if wait_for:
-            until(lambda: self.log().count(wait_for) > before, lambda: self.log())
+            until(lambda: self.log().count(wait_for) > before, self.log)
 
     def tree(self) -> dict[int, list[int]]:
         """The generations, each with its workers."""
@@ -230,7 +229,7 @@ class Stand:
         return [pid for pids in self.tree().values() for pid in pids]
 
     def slow_answers(self) -> list[str]:
-        """Lines of HAProxy's about SPOE that took longer than an answer may: `SPOE: [agent] <EVENT> ... st=S I/Q/W/R/P`."""
+        """HAProxy's lines about answers that took too long: `SPOE: [agent] <EVENT> ... st=STATUS I/Q/W/R/ALL`."""
         slow = []
         for line in self.log("haproxy.out").splitlines():
             found = re.match(r"SPOE: .* st=\d+ (\d+)/(-?\d+)/(-?\d+)/(-?\d+)/(\d+) ", line)
@@ -240,11 +239,11 @@ class Stand:
 
 
 def children(pid: int) -> list[int]:
+    """The processes that a process has forked."""
     try:
-        listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, timeout=10)
-    except subprocess.TimeoutExpired:  # pragma: no cover
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
         return []
-    return [int(each) for each in listed.stdout.split()]
 
 
 def until(done: Callable[[], object], about: Callable[[], str] = str, seconds: float = 20.0) -> None:
