@@ -69,12 +69,12 @@ class Channel:
         """Tell the worker something; whether its queue had room."""
         return send(self.outer, kind)
 
-    def empty(self) -> list[socket.socket]:
-        """Take what nobody will read any more: the connections in it."""
+    def empty(self) -> list[Received]:
+        """Take what nobody will read any more: the messages in it that bring connections of HAProxy."""
         left = []
         while (message := receive(self.inner)) is not None:
             if message.sock is not None and message.kind is Kind.CONNECTION:
-                left.append(message.sock)
+                left.append(message)
             elif message.sock is not None:
                 message.sock.close()
         return left

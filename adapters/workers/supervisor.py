@@ -392,8 +392,9 @@ class Supervisor:
 
     def _salvage(self, slot: int) -> None:
         """Deal out again what was left in the queue of a slot."""
-        for sock in self._shared.channels[slot].empty():
-            self._pend(sock, 0, b"")
+        for message in self._shared.channels[slot].empty():
+            if message.sock is not None:  # by the listener it came to: one that must speak TLS goes on having to
+                self._pend(message.sock, message.listener, message.greeting)
         self._sent[slot] = self.status.slots[slot].adopted
 
     def _look_at_coming(self, now: float) -> None:

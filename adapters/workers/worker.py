@@ -21,6 +21,7 @@ from adapters.logs import event
 from adapters.metrics.observer import Observer
 from adapters.metrics.recorder import Recorder
 from adapters.metrics.sampling import Sampler
+from adapters.tls import wrap
 from adapters.workers.channels import Kind, Received, receive, send
 from adapters.workers.forwarding import LIMITS, Forwarding
 from adapters.workers.status import State
@@ -175,9 +176,8 @@ class Worker:
         context = self._loaded.context_of(listener)
         if context is not None and not greeting:
             try:
-                sock = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-            except OSError:  # it is gone already
-                sock.close()
+                sock = wrap(sock, context)
+            except ConnectionAbortedError:
                 return
         self._agent.adopt(sock, greeting)
 

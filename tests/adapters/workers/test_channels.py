@@ -47,10 +47,15 @@ def test_what_nobody_reads_is_taken_out():
     channel = Channel()
     ours, theirs = socket.socketpair()
     for kind in (Kind.CONNECTION, Kind.PEER, Kind.STOP):
-        assert send(channel.outer, kind, theirs if kind is not Kind.STOP else None)
+        assert send(channel.outer, kind, theirs if kind is not Kind.STOP else None, 3, b"hello")
     theirs.close()
-    (left,) = channel.empty()
+    (message,) = channel.empty()
+    left = message.sock
+    assert left is not None
     left.sendall(b"x")
+
+    # Else one that came to a listener with TLS could go on without, and nobody would ask for its certificate.
+    assert (message.listener, message.greeting) == (3, b"hello")
 
     assert ours.recv(1) == b"x"
     for each in (ours, left, channel):
