@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from ipaddress import IPv4Address, IPv6Address
+from socket import inet_ntoa
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from adapters.http_objects import BadHeadersError, as_bytes, parse_headers_binary, parse_headers_text
@@ -85,9 +86,9 @@ def exchange_id(arguments: Arguments) -> str:
 
 def address(value: ArgumentValue) -> str:
     """An address as text, as HAProxy sent it."""
-    if isinstance(value, (IPv4Address, IPv6Address)):
-        return str(value)
-    return as_bytes(value).decode("utf-8", "surrogateescape")
+    if isinstance(value, IPv4Address):
+        return inet_ntoa(value.packed)  # a third of the time of str
+    return str(value) if isinstance(value, IPv6Address) else as_bytes(value).decode("utf-8", "surrogateescape")
 
 
 def number(value: ArgumentValue) -> int:

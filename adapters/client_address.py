@@ -14,7 +14,7 @@ from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, TypeAlias
 
-from adapters.http_objects import as_bytes
+from adapters.arguments import address as address_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,7 +58,7 @@ class TrustedProxies:
         Returns:
             The address as text and its port, 0 when that was not said; None when it is `source`.
         """
-        text = str(source) if isinstance(source, (IPv4Address, IPv6Address)) else _text(as_bytes(source))
+        text = address_text(source)
         if not self._trusts(text):
             return None
         lines = [value for name, value in headers if name.lower() == self._header]
