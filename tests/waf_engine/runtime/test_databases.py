@@ -339,6 +339,37 @@ def test_compiling_uses_more_than_one_thread(monkeypatch: pytest.MonkeyPatch):
     assert len(DatabaseCache(None, workers=2).databases(groups_of_words(2))) == 2
 
 
+def test_too_many_expressions_are_parted_and_found_all_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(databases, "TOGETHER", 50)
+    texts = [(slot, ScanPattern(b"text%d!" % slot)) for slot in range(150)]
+    expressions = [(slot, ScanPattern(b"a{%d}b(?:c|d)%d!" % (slot % 7 + 1, slot))) for slot in range(150, 290)]
+    mixed = [numbered for pair in zip(texts, expressions, strict=False) for numbered in pair] + texts[140:]
+    refused = (999, ScanPattern(b"\\Q(a)\\E"))
+    assert [len(part) for part in databases._parts([*mixed, refused])] == [150 + 47, 47, 47]
+
+    for cache in (DatabaseCache(folder), DatabaseCache(folder), DatabaseCache(None)):
+        made, small = cache.databases([[*mixed, refused], expressions[:3]])
+        value = b" ".join([b"text7!", b"a" * 9 + b"bc150!", b"a" * 9 + b"bd289!", b"text149!", b"aab"])
+        assert sorted(made.scan(value)) == [7, 149, 150, 289]
+        assert made.refused == {999}
+        assert small.scan(value) == [150]
+
+
+def test_what_takes_longest_begins_first():
+    begun: list[int] = []
+    groups = [
+        [(slot, ScanPattern(b"text")) for slot in range(9)],
+        [(0, ScanPattern(b"(?:a|b){3}"))],
+        [(0, ScanPattern(b"(?:a|b){3}(?:c|d){4}")), (1, ScanPattern(b"x"))],
+    ]
+    cache = DatabaseCache(
+        None, progress=lambda done, _total, what: begun.append(int(what[0])) if done else None, workers=1
+    )
+    cache.databases(groups)
+
+    assert begun == [2, 1, 9]
+
+
 def test_a_large_pattern_is_tried_once_for_all_databases(monkeypatch: pytest.MonkeyPatch):
     large = b"(?:" + b"|".join(b"a%dz" % number for number in range(1000)) + b")"
     refused = b"(?:" + b"|".join(b"(?:x%d[^y]{0,900}z){1,30}" % number for number in range(200)) + b")"
