@@ -285,7 +285,9 @@ def _visit(tx: Transaction, program: PhaseProgram, phase: int, positions: Sequen
         if reach == MATCHED:
             if tx.interruption is not None and phase != Phase.LOGGING:
                 # The logging phase follows: of what it reads, that is missing which blocks from here on would write.
-                tx.dirty |= program.written_behind(position)
+                written = visit.dirties[MATCHED]
+                tx.clean = written is not None
+                tx.dirty |= (written or frozenset()) | program.written_behind(position)
                 return ENDED
             if tx.allow is not None or rule.skip or rule.skip_after:
                 tx.clean = False
