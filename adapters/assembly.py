@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from adapters.logs import Logs
     from adapters.metrics.observer import Observer
     from adapters.rule_sets import RuleSet
+    from adapters.shared_store import SharedRoom
     from waf_engine import WAF
 
 VERSION = version("spoa-waf")
@@ -69,6 +70,8 @@ def make_handler(
         from adapters.shared_store import SharedHandler, open_room  # noqa: PLC0415  few need Redis
 
         room = open_room(config.shared, previous, logger)
+        if observer is not None:
+            _watch_shared(room, rule_sets, observer)
         make = partial(SharedHandler, room)
     for each in config.applications:
         limit = -(-each.active_limit // share)
@@ -80,6 +83,16 @@ def make_handler(
         store.limit, store.limit_bytes, store.ttl = limit, -(-each.active_bytes // share), each.ttl
         applications[each.name] = make_application(each, rule_sets[each.name].waf, store, open_log(logs, each.log))
     return make(applications, config.default_application, logger, observer=observer, background=background)
+
+
+def _watch_shared(room: SharedRoom, rule_sets: Mapping[str, RuleSet], observer: Observer) -> None:
+    """Have the observer told how questions to the shared store go."""
+    from adapters.redis_collections import RedisCollections  # noqa: PLC0415  few need Redis
+
+    room.courier.observer = observer
+    for waf in wafs_of(rule_sets):
+        if isinstance(waf.store, RedisCollections):
+            waf.store.observer = observer
 
 
 def open_log(logs: Logs, log: LogConfig) -> logging.Logger:

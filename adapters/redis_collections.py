@@ -23,9 +23,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import redis
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from adapters.logs import Occasional, event
+from adapters.metrics.observer import Observer
 from adapters.redis_courier import PROBE_EVERY, url_secrets
 from waf_engine.persistence import CollectionKey, OpenCollection, Snapshot, bounded_key, integer, reckon
 
@@ -152,6 +154,7 @@ class RedisCollections:
 
     Attributes:
         counters: see `CollectionCounters`.
+        observer: is told how each question went.
     """
 
     def __init__(
@@ -163,6 +166,7 @@ class RedisCollections:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.counters = CollectionCounters()
+        self.observer = Observer()
         self._local, self._clock = local, clock
         self._logger = logger or logging.getLogger("spoa-waf")
         self._occasional = Occasional()
@@ -292,12 +296,15 @@ class RedisCollections:
     def _load(self, collection: OpenCollection) -> _View | None:
         """Ask for a collection; None when there is no answer."""
         if self._gone:
+            self.observer.shared("refused")
             return None
+        begin = time.perf_counter()
         try:
             found = cast("dict[bytes, bytes]", self._client.hgetall(self._name(collection.key)))
         except (RedisError, OSError) as error:
-            self._failed(error)
+            self._failed(error, time.perf_counter() - begin)
             return None
+        self.observer.shared("ok", time.perf_counter() - begin)
         self.counters.loaded += 1
         view = _parsed(found, collection.timeout)
         if self._clock() >= view.updated + view.timeout:
@@ -309,15 +316,18 @@ class RedisCollections:
     def _run(self, calls: list[tuple[Any, ...]]) -> bool:
         """Run the script for several collections, by one question; whether the server answered."""
         if self._gone:
+            self.observer.shared("refused")
             return False
+        begin = time.perf_counter()
         try:
             answers = self._ask("EVALSHA", _SHA, calls)
             unknown = [call for call, answer in zip(calls, answers, strict=True) if isinstance(answer, NoScriptError)]
             if unknown:  # the server has been restarted, or has never seen it
                 answers += self._ask("EVAL", SCRIPT, unknown)
         except (RedisError, OSError) as error:
-            self._failed(error)
+            self._failed(error, time.perf_counter() - begin)
             return False
+        self.observer.shared("ok", time.perf_counter() - begin)
         for answer in answers:
             if isinstance(answer, int):
                 self.counters.refused += answer
@@ -356,7 +366,8 @@ class RedisCollections:
 
     # -- the breaker -------------------------------------------------------------------------------
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: Exception, seconds: float) -> None:
+        self.observer.shared("timeout" if isinstance(error, (TimeoutError, RedisTimeoutError)) else "error", seconds)
         with self._lock:
             if self._gone:
                 return

@@ -92,8 +92,13 @@ class Observer:
     def waiting(self, stores: Mapping[str, TransactionStore[object]]) -> None:
         """The stores of the applications as they are now; to be called every second or so."""
 
-    def shared(self, result: str, seconds: float) -> None:
-        """The shared store answered, or did not: ``ok``, ``timeout``, ``error`` or ``refused`` (not tried)."""
+    def shared(self, result: str, seconds: float | None = None) -> None:
+        """The shared store was asked.
+
+        Args:
+            result: ``ok``, ``timeout``, ``error``; ``refused`` when it was not, for it did not answer lately.
+            seconds: how long it took; None where it was not asked.
+        """
 
     def lines_lost(self, count: int) -> None:
         """So many lines could not be written to the logs since this was last told."""

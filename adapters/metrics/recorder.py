@@ -282,9 +282,10 @@ class Recorder(Observer):
                 self._cells[block + _WAITING_BYTES] = store.counters.bytes
                 self._cells[block + _LIMIT] = store.limit
 
-    def shared(self, result: str, seconds: float) -> None:
+    def shared(self, result: str, seconds: float | None = None) -> None:
         self._cells[_SHARED[result]] += 1
-        self._observe(_SHARED_TIME, seconds)
+        if seconds is not None:
+            self._observe(_SHARED_TIME, seconds)
 
     def lines_lost(self, count: int) -> None:
         self._cells[_LINES] += count

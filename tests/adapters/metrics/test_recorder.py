@@ -209,6 +209,7 @@ TOLD: list[tuple[Callable[[Recorder], None], str, dict[tuple[str, ...], float]]]
     (lambda r: r.delayed(0.2), "spoa_waf_queue_delay_seconds", {(): 1}),
     (lambda r: r.shared("timeout", 0.02), "spoa_waf_shared_store_requests_total", {("timeout",): 1}),
     (lambda r: r.shared("ok", 0.02), "spoa_waf_shared_store_duration_seconds", {(): 1}),
+    (lambda r: r.shared("refused"), "spoa_waf_shared_store_duration_seconds", {}),
     (lambda r: r.lines_lost(4), "spoa_waf_log_lines_lost_total", {(): 4}),
     (lambda r: r.loaded(["shop", "?"], success=False), "coraza_waf_plugin_loads_total", {("failure",): 1}),
 ]
