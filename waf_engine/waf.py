@@ -258,6 +258,11 @@ class WAF:
         """Makes snapshots of transactions between request and response, and transactions of snapshots."""
         return Snapshots(self.plan, self.transaction)
 
+    @property
+    def store(self) -> CollectionStore:
+        """Where its persistent collections live."""
+        return self._store
+
     def reopen_logs(self) -> None:
         """Open the audit log and the debug log anew by their names, after a rotation; returns at once."""
         self.log.reopen()
