@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections import deque
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
@@ -21,8 +22,10 @@ from urllib.parse import unquote, urlsplit
 from redis.asyncio import Connection, ConnectionPool
 from redis.exceptions import RedisError, ResponseError
 
+from adapters.metrics.observer import Observer
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     Command = tuple[bytes | str | int, ...]
     Asked = tuple[Command, asyncio.Future[Any]]
@@ -34,6 +37,8 @@ MAX_QUEUE: Final = 4096
 """Questions that may wait; a server that cannot keep up with more is as good as gone."""
 TOLERATED: Final = 2
 PROBE_EVERY: Final = 0.5
+MAX_EXTENDED: Final = 5
+"""How often a time-out is put off because the loop was busy."""
 
 
 class Unreachable:
@@ -68,10 +73,12 @@ class Courier:
 
     Attributes:
         counters: see `CourierCounters`.
+        observer: is told how each question went.
     """
 
     def __init__(self, url: str, timeout: float, on_change: Callable[[bool, str], None] | None = None) -> None:
         self.counters = CourierCounters()
+        self.observer = Observer()
         self._timeout, self._on_change = timeout, on_change
         self._pool = ConnectionPool.from_url(url)
         self._secrets = url_secrets(url)
@@ -104,6 +111,7 @@ class Courier:
         self.counters.commands += 1
         if self._open or len(self._queue) >= MAX_QUEUE:
             self.counters.refused += 1
+            self.observer.shared("refused")
             future.set_result(UNREACHABLE)
         else:
             self._queue.append((command, future))
@@ -142,9 +150,9 @@ class Courier:
 
     async def _deliver(self, connection: Connection, batch: list[Asked]) -> None:
         self.counters.batches += 1
-        answered = 0
+        answered, why, begin = 0, "error", time.perf_counter()
         try:
-            async with asyncio.timeout(self._timeout):
+            async with _patience(self._timeout):
                 await _connect(connection)
                 commands = [command for command, _ in batch]
                 await connection.send_packed_command(connection.pack_commands(commands))
@@ -154,13 +162,18 @@ class Courier:
                     if not future.done():  # its asker may have left
                         future.set_result(answer)
         except Exception as error:  # noqa: BLE001  whatever it is, the lane goes on
+            why = "timeout" if isinstance(error, TimeoutError) else "error"
             await _disconnect(connection)
             self._failed(error)
         else:
             self._failures = 0
         finally:
+            seconds = time.perf_counter() - begin
+            for _ in batch[:answered]:
+                self.observer.shared("ok", seconds)
             for _, future in batch[answered:]:
                 self.counters.failed += 1
+                self.observer.shared(why, seconds)
                 if not future.done():
                     future.set_result(UNREACHABLE)
 
@@ -194,7 +207,7 @@ class Courier:
 
     async def _probe(self, connection: Connection) -> None:
         try:
-            async with asyncio.timeout(self._timeout):
+            async with _patience(self._timeout):
                 await _connect(connection)
                 await connection.send_command("PING")
                 answer = await _answer(connection)
@@ -224,6 +237,35 @@ def url_secrets(url: str) -> list[str]:
     parts = urlsplit(url)
     found = parts.password or ""
     return sorted({found, unquote(found), parts.query} - {""}, key=len, reverse=True)
+
+
+@asynccontextmanager
+async def _patience(seconds: float) -> AsyncIterator[None]:
+    """A time-out that counts only when the loop was there to see an answer.
+
+    Under load one turn of the loop runs the rules for all requests that have come, which takes longer than a server
+    does. An answer that came meanwhile is read in the next turn.
+    """
+    loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle
+
+    def wait(until: float, extended: int) -> None:
+        nonlocal timer
+        timer = loop.call_at(until, look, until, extended)
+
+    def look(due: float, extended: int) -> None:
+        now = loop.time()
+        if now - due < seconds / 4 or extended == MAX_EXTENDED:
+            bound.reschedule(now)
+        else:
+            wait(now + seconds / 2, extended + 1)
+
+    wait(loop.time() + seconds, 0)
+    try:
+        async with asyncio.timeout(None) as bound:
+            yield
+    finally:
+        timer.cancel()
 
 
 async def _connect(connection: Connection) -> None:
