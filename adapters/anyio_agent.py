@@ -148,7 +148,7 @@ class AnyioAgent:
     async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Accept and serve until `stop` is called; ends when all connections have ended."""
         async with anyio.create_task_group() as tasks:
-            self._tasks = tasks
+            self._tasks, self._stop_wanted = tasks, anyio.Event()
             with anyio.CancelScope() as self._accepting:
                 if self._stopped:
                     self._accepting.cancel()
@@ -161,16 +161,24 @@ class AnyioAgent:
             for listener in self._listeners:
                 remove_socket_file(listener)
                 listener.close()
+            if not self._stopped:
+                await self._stop_wanted.wait()
             self._stop_by = anyio.current_time() + self._drain_seconds
             tasks.cancel_scope.deadline = self._stop_by + 1  # for a handler that does not return
             for connection in tuple(self._connections):
                 connection.stop(self._stop_by)
+
+    def stop_accepting(self) -> None:
+        """Close the listening sockets; connections that are open go on."""
+        if self._accepting is not None:
+            self._accepting.cancel()
 
     def stop(self) -> None:
         """Stop accepting, answer what is in hand, end the connections, then let `serve` return."""
         self._stopped = True
         if self._accepting is not None:
             self._accepting.cancel()
+            self._stop_wanted.set()
 
     async def _accept(self, listener: socket.socket, tasks: TaskGroup, free: anyio.Semaphore) -> None:
         while True:

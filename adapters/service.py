@@ -2,8 +2,9 @@
 
 Here: the order in which things start, reload and stop. Not here: the command line (cli.py), what any of the parts does.
 
-TERM and INT answer what is in hand and end; HUP reads configuration and rules anew and reopens the logs, and keeps the
-old ones when the new are faulty; USR1 reopens the logs.
+TERM and INT answer what is in hand and end, a second one ends at once; HUP, or with `autoreload` a file that changed,
+reads configuration and rules anew and reopens the logs, and keeps the old ones when the new are faulty; USR1 reopens
+the logs. This is the agent of one process; several are in `workers`.
 """
 
 from __future__ import annotations
@@ -38,18 +39,21 @@ from adapters.logs import Logs, event
 from adapters.metrics.facts import facts_of
 from adapters.metrics.observer import Observer
 from adapters.metrics.sampling import Sampler
+from adapters.notify import Notifier
 from adapters.rule_sets import RuleSet, load_all
 from adapters.run_options import RunOptions
 from adapters.sockets import open_listeners, start_listening
 from adapters.tls import contexts_of, renew, same_addresses
+from adapters.watching import EVERY, Watched, Watcher, watched_files
 from adapters.workers.status import State, Status
+from waf_engine.loaders import note_sources
 from waf_engine.persistence import MemoryStore
 
 if TYPE_CHECKING:
     import socket
     from pathlib import Path
 
-    from anyio.abc import TaskStatus
+    from anyio.abc import TaskGroup, TaskStatus
 
     from adapters.health import Monitor
     from adapters.transactions import TransactionStore
@@ -75,9 +79,10 @@ class Service:
     def __init__(self, path: str | Path, options: RunOptions | None = None) -> None:
         self.path, self.options = path, options or RunOptions()
         self._collections = MemoryStore()  # what rules counted outlives a reload
+        self._watcher = Watcher(Watched((str(path),)))
         self.config, self.rule_sets = self._load()
         self.logs, self.background = Logs(), Background()
-        self.status = Status(1)
+        self.status, self._notifier = Status(1), Notifier()
         self._monitor: Monitor | None = None
         self._listeners: list[socket.socket] = []
 
@@ -98,7 +103,13 @@ class Service:
         except BaseException:
             self.close()
             raise
-        self.agent = AnyioAgent(self._listeners, self.handler, self.logger, observer=observer)
+        self.agent = AnyioAgent(
+            self._listeners,
+            self.handler,
+            self.logger,
+            drain_seconds=self.config.drain_timeout,
+            observer=observer,
+        )
         describe(self.logger, self.config, self.rule_sets)
 
     def run(self, backend: str = "asyncio") -> None:
@@ -136,9 +147,19 @@ class Service:
         return self._monitor.board.recorder
 
     def _load(self) -> tuple[Config, dict[str, RuleSet]]:
-        """The configuration, what the command line says in it, and the rules."""
-        config, rule_sets = load_all(self.path, background=None, collections=self._collections)
-        return self.options.apply(config), rule_sets
+        """The configuration, what the command line says in it, and the rules; their files are watched."""
+        config = None
+        self._watcher.load()
+        with note_sources() as sources:
+            try:
+                config, rule_sets = load_all(self.path, background=None, collections=self._collections)
+                config = self.options.apply(config)
+            except ConfigError as error:
+                config = error.config
+                raise
+            finally:
+                self._watcher.watch(watched_files(config, self.path, sources))
+        return config, rule_sets
 
     @property
     def addresses(self) -> list[str]:
@@ -147,8 +168,10 @@ class Service:
 
     async def _main(self) -> None:
         async with anyio.create_task_group() as tasks:
-            await tasks.start(self._obey_signals)
-            tasks.start_soon(self._expire)
+            self._reload_wanted = anyio.Event()
+            await tasks.start(self._obey_signals, tasks)
+            for each in (self._expire, self._reload_when_wanted, self._watch_files, self._feed_watchdog):
+                tasks.start_soon(each)
             tasks.start_soon(self.background.serve)
             tasks.start_soon(self._await_plans)
             if self._monitor is not None:
@@ -160,6 +183,7 @@ class Service:
             start_listening(self._listeners)
             self._serving()
             event(self.logger, logging.INFO, "listening", address=" ".join(self.addresses))
+            self._notifier.ready("on " + " ".join(self.addresses))
             await self.agent.serve()
             tasks.cancel_scope.cancel()
         self.handler.stop()
@@ -180,20 +204,53 @@ class Service:
     def _stores(self) -> dict[str, TransactionStore[Any]]:
         return {name: application.store for name, application in self.handler.applications.items()}
 
-    async def _obey_signals(self, *, task_status: TaskStatus[None]) -> None:
+    async def _obey_signals(self, tasks: TaskGroup, *, task_status: TaskStatus[None]) -> None:
         ends = (signal.SIGTERM, signal.SIGINT)
         with anyio.open_signal_receiver(*ends, signal.SIGHUP, signal.SIGUSR1) as received:
             task_status.started()
             async for number in received:
                 name = signal.Signals(number).name
-                if number in ends:
+                if number in ends and self.status.report().stopping:
+                    event(self.logger, logging.WARNING, "stopping at once", signal=name)
+                    tasks.cancel_scope.cancel()
+                elif number in ends:
                     event(self.logger, logging.INFO, "stopping", signal=name, connections=self.agent.connections)
                     self.status.stop()
-                    self.agent.stop()
+                    self._notifier.stopping("draining")
+                    tasks.start_soon(self._drain)
                 elif number == signal.SIGUSR1:
                     self._reopen_logs()
                 else:
-                    await self._reload()
+                    self._reload_wanted.set()
+
+    async def _drain(self) -> None:
+        """Answer what is in hand, also the responses to requests that came before; then end the connections."""
+        self.agent.stop_accepting()
+        deadline = anyio.current_time() + self.config.drain_timeout
+        while anyio.current_time() < deadline and any(self._stores().values()):  # noqa: ASYNC110  stores tell nobody
+            await anyio.sleep(0.02)
+        self.agent.stop()
+
+    async def _watch_files(self) -> None:
+        while True:
+            await anyio.sleep(EVERY)
+            if self.config.autoreload and self._watcher.changed(anyio.current_time()):
+                event(self.logger, logging.INFO, "reloading", because="a file has changed")
+                self._reload_wanted.set()
+
+    async def _feed_watchdog(self) -> None:
+        while self._notifier.watchdog is not None:
+            self._notifier.alive()
+            await anyio.sleep(self._notifier.watchdog / 2)
+
+    async def _reload_when_wanted(self) -> None:
+        """One reload after the other; signals are obeyed meanwhile."""
+        while True:
+            await self._reload_wanted.wait()
+            self._reload_wanted = anyio.Event()
+            self._notifier.reloading()
+            await self._reload()
+            self._notifier.ready()
 
     async def _await_plans(self) -> None:
         """Tell when all rules run at full speed, if they did not from the start."""
@@ -248,6 +305,7 @@ class Service:
         self.status.put_to_work(self.status.generation + 1, reload=True)
         gone = self.handler.applications.keys() - handler.applications.keys()
         self.config, self.rule_sets, self.logger = config, rule_sets, logger
+        self.agent.drain_seconds = config.drain_timeout
         old, self.handler, self.agent.handler = self.handler, handler, handler
         self.agent.use_logger(logger)
         old.stop(gone)

@@ -152,11 +152,11 @@ class Processes:
         self.started.append(process)
         return process
 
-    def start_agent(self, config: str, port: int, *arguments: str) -> subprocess.Popen[bytes]:
+    def start_agent(self, config: str, port: int, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         """`spoa-waf serve -c config.yml`, or the given command line of spoa-waf; returns when it listens."""
         (self.folder / "config.yml").write_text(config)
         words = list(arguments) or ["serve", "-c", "config.yml"]
-        process = self.start([sys.executable, "-m", "adapters", *words], "agent.out")
+        process = self.start([sys.executable, "-m", "adapters", *words], "agent.out", **environment)
         try:
             wait_for_port(port, process)
         except BaseException:

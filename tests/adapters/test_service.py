@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,13 +16,12 @@ from tests.adapters.conformance import Client
 from tests.adapters.harness import ROOT, free_ports
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.adapters.harness import Processes
 
 RULES = 'SecRuleEngine On\nSecRule ARGS "@contains attack" "id:1,phase:2,deny,log,msg:\'an attack\'"\n'
 CONFIG = """\
 bind: {bind}
+workers: 1
 log_level: debug
 log_file: agent.log
 applications:
@@ -37,12 +37,12 @@ default_application: a
 
 
 class Agent:
-    def __init__(self, processes: Processes, *, config: str = CONFIG) -> None:
+    def __init__(self, processes: Processes, *, config: str = CONFIG, **environment: str) -> None:
         (self.port,) = free_ports(1)
         self.folder: Path = processes.folder
         (self.folder / "rules.conf").write_text(RULES)
         self.config = config
-        self.process = processes.start_agent(config.format(bind=f"127.0.0.1:{self.port}"), self.port)
+        self.process = processes.start_agent(config.format(bind=f"127.0.0.1:{self.port}"), self.port, **environment)
 
     def client(self) -> Client:
         client = Client(("127.0.0.1", self.port))
@@ -56,6 +56,10 @@ class Agent:
         """Send a signal; return when the log says so once more."""
         before = self.log().count(wait_for)
         self.process.send_signal(number)
+        self.says(wait_for, before)
+
+    def says(self, wait_for: str, before: int = 0) -> None:
+        """Return when the log says so more often than before."""
         for _ in range(500):
             if self.log().count(wait_for) > before:
                 return
@@ -65,6 +69,15 @@ class Agent:
                 continue
             pytest.fail("the agent ended")
         pytest.fail(f"never said {wait_for!r}:\n{self.log()}")
+
+
+def refused(port: int) -> bool:
+    """Whether connections are refused, within a second or so."""
+    for _ in range(200):
+        with socket.socket() as sock:
+            if sock.connect_ex(("127.0.0.1", port)):
+                return True
+    return False
 
 
 def _ask(client: Client, stream: int, query: str, **more: Any) -> dict[str, Any]:
@@ -167,3 +180,75 @@ def test_the_module_is_the_command() -> None:
     )
 
     assert done.stdout.startswith(b"version\t")
+
+
+@pytest.mark.slow
+def test_stop_waits_for_responses_and_a_second_signal_does_not(processes: Processes) -> None:
+    agent = Agent(processes)
+    client = agent.client()
+    assert _ask(client, 1, "q=word")["fail"] == 0
+    agent.signal(signal.SIGTERM, wait_for="stopping")
+    assert refused(agent.port)
+    assert _response(client, 3, "t1")["fail"] == 0
+    assert client.rest() == [AgentDisconnect()]
+    assert agent.process.wait(10) == 0
+    client.close()
+
+
+@pytest.mark.slow
+def test_a_second_signal_ends_at_once(processes: Processes) -> None:
+    agent = Agent(processes, config="drain_timeout_ms: 60000\n" + CONFIG)
+    client = agent.client()
+    assert _ask(client, 1, "q=word")["fail"] == 0
+    agent.signal(signal.SIGTERM, wait_for="stopping")
+    agent.process.send_signal(signal.SIGINT)
+
+    assert agent.process.wait(10) == 0
+    assert "stopping at once" in agent.log()
+    client.close()
+
+
+@pytest.mark.slow
+def test_a_changed_file_is_a_reload(processes: Processes) -> None:
+    agent = Agent(processes, config="autoreload: true\n" + CONFIG)
+    client = agent.client()
+    assert _ask(client, 1, "q=word")["fail"] == 0
+    (agent.folder / "rules.conf").write_text("SecNonsense")
+    agent.says("not reloaded")
+    (agent.folder / "rules.conf").write_text(RULES.replace("attack", "word"))
+    agent.says("logs reopened")
+
+    assert _ask(client, 3, "q=word")["fail"] == 1
+    client.close()
+
+
+@pytest.mark.slow
+def test_reloads_leak_no_log_files(processes: Processes) -> None:
+    agent = Agent(processes)
+
+    def open_files() -> int:
+        return len(list(Path(f"/proc/{agent.process.pid}/fd").iterdir()))
+
+    agent.signal(signal.SIGHUP, wait_for="logs reopened")
+    before = open_files()
+    for _ in range(3):
+        agent.signal(signal.SIGHUP, wait_for="logs reopened")
+    (agent.folder / "config.yml").write_text(agent.config.replace("b.log", "other.log").format(bind="nonsense"))
+    agent.signal(signal.SIGHUP, wait_for="not reloaded")
+
+    assert open_files() == before
+
+
+@pytest.mark.slow
+def test_systemd_is_told(processes: Processes) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(processes.folder / "notify"))
+        sock.settimeout(10)
+        agent = Agent(processes, NOTIFY_SOCKET=str(processes.folder / "notify"))
+        told = [sock.recv(1000).decode()]
+        agent.process.send_signal(signal.SIGHUP)
+        told += [sock.recv(1000).decode() for _ in range(2)]
+        agent.process.send_signal(signal.SIGTERM)
+        told.append(sock.recv(1000).decode())
+
+    assert [each.split("\n")[0] for each in told] == ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1"]
