@@ -4,7 +4,9 @@ Here: a bounded queue of such work, and the order in which it is done. Not here:
 
 It is done in the thread of the event loop, one evaluation between two looks at the sockets, not in a thread of its own.
 CPython runs one thread at a time and lets a busy one go on for 5 ms: with a thread, each system call of the loop (three
-a message) may wait so long for its turn, and rules have nothing to wait for by which a thread would gain.
+a message) may wait so long for its turn, and rules have nothing to wait for by which a thread would gain. Measured on a
+busy machine with an evaluation of 0.7 ms always in hand: half of the messages that are judged at once are answered
+within 0.6 ms, by a thread within 5 to 13 (0.15 with nothing in hand); on average 2 ms, by a thread 7 to 14.
 
 All work is done in the order in which it came, so a request before its response.
 """
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 MAX_JOBS = 10_000
 """At one millisecond each the last one has waited ten seconds: a queue that grows beyond will not become shorter."""
 MAX_BYTES = 64 << 20
+
+TURNS = 4
+"""Turns of the event loop between two evaluations: in the first it sees what has come, in the next it tells the task that
+waits for it, which then runs. With two the median above is 1.6 to 4 ms, with five no better."""
 
 
 @dataclass(slots=True)
@@ -125,9 +131,8 @@ class Background:
         while True:
             self._wake = anyio.Event()
             while self.run_one():
-                # Twice: the first turn of the loop sees what has come, in the second the tasks it wakes have theirs.
-                await checkpoint()
-                await checkpoint()
+                for _ in range(TURNS):
+                    await checkpoint()
             await self._wake.wait()
 
     def _run(self, job: _Job) -> None:
