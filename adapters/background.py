@@ -28,8 +28,8 @@ MAX_JOBS = 10_000
 MAX_BYTES = 64 << 20
 
 TURNS = 4
-"""Turns of the event loop between two evaluations: in the first it sees what has come, in the next it tells the task that
-waits for it, which then runs. With two the median above is 1.6 to 4 ms, with five no better."""
+"""Turns of the event loop between two evaluations: in the first it sees what has come, in the next it tells the task
+that waits for it, which then runs. With two the median above is 1.6 to 4 ms, with five no better."""
 
 
 @dataclass(slots=True)
