@@ -15,11 +15,14 @@ import pytest
 from tests.adapters.harness import Processes, Site, as_systemd, fetch, free_ports, out_of_the_way, wait_for_port
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.adapters.certificates import Certificates
 
 pytestmark = [pytest.mark.haproxy, pytest.mark.slow]
 
 CONFIG = """\
+workers: {workers}
 {listen}
 log_level: debug
 log_file: agent.log
@@ -93,10 +96,16 @@ def _tls(certificates: Certificates, name: str = "agent", *, client_ca: bool = F
     return f"tls: {{certificate: {certificates.path(f'{name}.pem')}, key: {certificates.path(f'{name}.key')}{ca}}}"
 
 
-def test_tls(processes: Processes, haproxy_binary: str, site: Site, certificates: Certificates) -> None:
+@pytest.fixture(params=[1, 2], ids=["one process", "two workers"])
+def workers(request: pytest.FixtureRequest) -> int:
+    """How many processes answer: with several, the one that accepts is not the one that has the keys of TLS."""
+    return int(request.param)
+
+
+def test_tls(processes: Processes, haproxy_binary: str, site: Site, certificates: Certificates, workers: int) -> None:
     (agent,) = free_ports(1)
     listen = f"listen:\n  - bind: 127.0.0.1:{agent}\n    {_tls(certificates)}"
-    processes.start_agent(CONFIG.format(listen=listen), agent)
+    processes.start_agent(CONFIG.format(listen=listen, workers=workers), agent)
     trusting = f"127.0.0.1:{agent} ssl verify required ca-file {certificates.path('ca.pem')}"
     port = _haproxy(processes, haproxy_binary, site, f"{trusting} verifyhost localhost check inter 200ms")
     doubting = _haproxy(
@@ -115,10 +124,12 @@ def test_tls(processes: Processes, haproxy_binary: str, site: Site, certificates
     assert "`ssl` is missing on HAProxy's server line" in log
 
 
-def test_mutual_tls(processes: Processes, haproxy_binary: str, site: Site, certificates: Certificates) -> None:
+def test_mutual_tls(
+    processes: Processes, haproxy_binary: str, site: Site, certificates: Certificates, workers: int
+) -> None:
     (agent,) = free_ports(1)
     listen = f"listen:\n  - bind: 127.0.0.1:{agent}\n    {_tls(certificates, client_ca=True)}"
-    processes.start_agent(CONFIG.format(listen=listen), agent)
+    processes.start_agent(CONFIG.format(listen=listen, workers=workers), agent)
     server = f"127.0.0.1:{agent} ssl verify required ca-file {certificates.path('ca.pem')}"
     known = _haproxy(processes, haproxy_binary, site, f"{server} crt {certificates.path('client.both')}")
     nobody = _haproxy(processes, haproxy_binary, site, server)
@@ -134,13 +145,13 @@ def test_mutual_tls(processes: Processes, haproxy_binary: str, site: Site, certi
 
 
 def test_certificates_are_read_anew_by_hup(
-    processes: Processes, haproxy_binary: str, site: Site, certificates: Certificates
+    processes: Processes, haproxy_binary: str, site: Site, certificates: Certificates, workers: int
 ) -> None:
     (agent,) = free_ports(1)
     for end in ("pem", "key"):
         shutil.copy(certificates.path(f"agent.{end}"), processes.folder / f"live.{end}")
     listen = f"listen:\n  - bind: 127.0.0.1:{agent}\n    tls: {{certificate: live.pem, key: live.key}}"
-    process = processes.start_agent(CONFIG.format(listen=listen), agent)
+    process = processes.start_agent(CONFIG.format(listen=listen, workers=workers), agent)
     server = f"127.0.0.1:{agent} ssl verify required ca-file"
     old = _haproxy(processes, haproxy_binary, site, f"{server} {certificates.path('ca.pem')}")
     assert _statuses(old) == [200, 403]
@@ -148,7 +159,7 @@ def test_certificates_are_read_anew_by_hup(
     (processes.folder / "live.key").write_text("nonsense")
     process.send_signal(signal.SIGHUP)
     _until(lambda: "not reloaded" in _log(processes))
-    assert "tls.key: live.key holds no private key in PEM at=config.yml:3:39" in _log(processes)
+    assert "tls.key: live.key holds no private key in PEM at=config.yml:4:39" in _log(processes)
     assert _statuses(old) == [200, 403]
 
     for end in ("pem", "key"):
@@ -156,13 +167,20 @@ def test_certificates_are_read_anew_by_hup(
     process.send_signal(signal.SIGHUP)
     _until(lambda: _log(processes).count("application ready") == 2)
     new = _haproxy(processes, haproxy_binary, site, f"{server} {certificates.path('other-ca.pem')}")
+    _until(lambda: fetch(new, "/?q=hello").status == 200)  # with workers, the old ones go a little later
     assert _statuses(new) == [200, 403]
 
 
-def test_several_at_once(processes: Processes, haproxy_binary: str, site: Site, certificates: Certificates) -> None:
+def test_several_at_once(  # noqa: PLR0917  fixtures
+    processes: Processes,
+    haproxy_binary: str,
+    site: Site,
+    certificates: Certificates,
+    workers: int,
+    passed: list[socket.socket],
+) -> None:
     """TCP, a Unix socket, TLS, and sockets of systemd by their names, one with TLS."""
     first, second, third = free_ports(3)
-    passed = [out_of_the_way(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
     folder = processes.folder
     listen = f"""\
 listen:
@@ -176,7 +194,7 @@ listen:
   - bind: systemd:secure
     {_tls(certificates)}
 """
-    (folder / "config.yml").write_text(CONFIG.format(listen=listen))
+    (folder / "config.yml").write_text(CONFIG.format(listen=listen, workers=workers))
     command = as_systemd(
         passed, [sys.executable, "-m", "adapters", "serve", "-c", "config.yml"], LISTEN_FDNAMES="plain:secure"
     )
@@ -195,11 +213,18 @@ listen:
         ]
         statuses = [_statuses(_haproxy(processes, haproxy_binary, site, server)) for server in servers]
         processes.stop()
-    for each in passed:
-        each.close()
 
     assert statuses == [[200, 403]] * len(servers)
     assert not (folder / "agent.sock").exists()
+
+
+@pytest.fixture
+def passed() -> Iterator[list[socket.socket]]:
+    """Two sockets that listen, as systemd has them."""
+    sockets = [out_of_the_way(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+    yield sockets
+    for each in sockets:
+        each.close()
 
 
 def _many(port: int) -> list[int]:
