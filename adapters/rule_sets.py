@@ -15,6 +15,7 @@ from adapters.block_lists import block_lists
 from adapters.config import EMBEDDED_RULES, ConfigError, load_config
 from adapters.config_files import check_files
 from adapters.crs.find import detection_only, embedded_rules, explain, late_plugins
+from adapters.progress import compiling_bar
 from waf_engine import WAF, SecLangError
 from waf_engine.diagnostics import Diagnostic, Severity, Span
 from waf_engine.loaders import INLINE
@@ -125,7 +126,7 @@ def load_rule_sets(
             if key not in compiled:
                 settings = {"rbl_resolver": block_lists()}
                 options: dict[str, Any] = {"registries": registries, "background": background, "settings": settings}
-                options |= {"embedded": embedded, "executor": executor}
+                options |= {"embedded": embedded, "executor": executor, "progress": compiling_bar()}
                 options["store"] = None if store is None else Partition(store, application.name)
                 options["cache_folder"] = Path(config.cache_folder) if config.cache_folder else None
                 compiled[key] = (
