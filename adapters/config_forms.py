@@ -27,7 +27,7 @@ from adapters.config_model import (
     Config,
     LogConfig,
 )
-from adapters.logs import LEVELS, Sink
+from adapters.logs import LEVELS, LOG_FORMS, Sink
 from adapters.yaml_reader import is_null
 from waf_engine.diagnostics import Severity, Span
 
@@ -287,7 +287,7 @@ def _list_log(section: Section, inherited: LogConfig | None) -> LogConfig:
     """`log_level`, `log_file`, `log_format`; an application that sets none of them writes where the agent does."""
     if inherited is not None and not any(key in section for key in ("log_level", "log_file", "log_format")):
         return inherited
-    form = section.choice("log_format", ("console", "json"), "console")
+    form = section.choice("log_format", LOG_FORMS, "console")
     level = _level(section, "log_level", "info")
     path = section.text("log_file") or "/dev/stdout"
     return LogConfig(level, (Sink(path, form),), section.faults.span(section.place("log_file")))

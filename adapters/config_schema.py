@@ -42,7 +42,7 @@ from adapters.config_model import (
     MAX_WORKERS,
     MIN_ACTIVE_BYTES,
 )
-from adapters.logs import LEVELS
+from adapters.logs import LEVELS, LOG_FORMS
 
 _BOOLEAN_WORDS = ("true", "yes", "on", "y", "false", "no", "off", "n")
 _LEVEL_WORDS = (*LEVELS, "warning", "dpanic")
@@ -294,7 +294,7 @@ _FIXED: dict[str, dict[str, Any]] = {
     "boolean": {"enum": [True, False, None, *_BOOLEAN_WORDS]},
     "level": {"enum": [*_LEVEL_WORDS, *(word.upper() for word in _LEVEL_WORDS), "", None]},
     "any level": {"type": [*_SCALAR, "null"], "examples": list(LEVELS)},
-    "format": {"enum": ["console", "json", None]},
+    "format": {"enum": [*LOG_FORMS, None]},
     "mode": {"type": ["integer", "string", "null"], "pattern": "^0?[0-7]{1,3}$"},
     "metrics": {"type": ["string", "null"], "pattern": _TCP},
     "budget action": {"enum": [*BUDGET_ACTIONS, None]},

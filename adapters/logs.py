@@ -49,6 +49,9 @@ _NAMES = {number: name for name, number in LEVELS.items()}
 _SHORT = {TRACE: "TRC", 10: "DBG", 20: "INF", 30: "WRN", 40: "ERR", FATAL: "FTL", PANIC: "PNC"}
 _SEVERITY_LEVELS = {4: logging.WARNING, 5: logging.INFO, 6: logging.INFO, 7: logging.DEBUG}
 
+LOG_FORMS = ("console", "json", "modsecurity")
+"""The forms of a log, see `Sink`."""
+
 MAX_TEXT = 32_768
 """Characters of one text in a line. A matched rule has about 1,500; with its 50 further matches at most 30,000."""
 MAX_QUEUED = 10_000

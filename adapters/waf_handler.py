@@ -336,7 +336,16 @@ class WafHandler:
                 raise TroubleError(Reason.BUDGET_EXCEEDED, f"id {exchange.key}: {exceeded}")
         tell = observer.response if is_response else observer.request
         tell(application.name, transaction, interruption, blocks=blocks)
+        if interruption is not None and blocks and exceeded is None:
+            self._tell_of_silent(exchange, interruption)
         return verdict(exchange, interruption, is_response=is_response, export_ids=bool(arguments.get("exportRuleIDs")))
+
+    def _tell_of_silent(self, exchange: Exchange, interruption: Interruption) -> None:
+        """Whoever looks for the reason of a 403 finds it: also when a limit blocked, or a rule with `nolog`."""
+        rule_id = interruption.rule_id
+        if not any(rule.log and rule.rule_id == rule_id for rule in exchange.transaction.matched_rules):
+            text = f"blocked by rule {rule_id}, which does not log" if rule_id else "blocked by a limit on bodies"
+            self._say(text, logging.INFO, exchange.application.name, f"id {exchange.key}")
 
     def _finish(self, exchange: Exchange) -> None:
         """Run phase 5, log what is not logged yet, and let go of the transaction."""

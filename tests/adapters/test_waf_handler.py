@@ -859,3 +859,65 @@ def test_bytes_bound_what_waits() -> None:
     store = stand.applications["a"].store
     assert (len(store), store.counters.bytes) == (2, 2 * (FIXED_BYTES + 1001 * PER_BYTE))
     assert seen.told == [("dropped", "a", Gone.EVICTED)]
+
+
+@pytest.mark.parametrize(
+    ("rules", "body", "line"),
+    [
+        ('SecRule ARGS "@streq bad" "id:7,phase:2,deny,nolog"', b"q=bad", "blocked by rule 7, which does not log"),
+        ("SecRequestBodyLimit 5\nSecRequestBodyLimitAction Reject", b"q=123456", "blocked by a limit on bodies"),
+        ('SecRule ARGS "@streq bad" "id:7,phase:2,deny,log"', b"q=bad", ""),
+    ],
+)
+def test_whoever_looks_for_the_reason_of_a_block_finds_it(rules: str, body: bytes, line: str) -> None:
+    """Interrupted, and nothing in any log: coraza-caddy#206, #246, #315."""
+    waf = WAF.from_directives(f"SecRuleEngine On\nSecRequestBodyAccess On\n{rules}\n", executor="reference")
+    stand = Stand(waf=waf)
+
+    answer = stand.ask(id="x", path="/", headers=b"content-type: application/x-www-form-urlencoded\r\n", body=body)
+    assert answer["action"] == "deny"
+    assert stand.said("blocked by") == ([{"app": "a", "detail": "id x"}] if line else [])
+    assert bool(stand.said(line)) or not line
+    assert stand.matched() == ([] if line else ["7"])
+
+
+HEADER_LINES = st.sampled_from(
+    [b"host: a.example", b"host: \xff", b"x-forwarded-for: 10.0.0.2, x", b"content-length: 99", b"content-type: image/png",
+     b"transfer-encoding: chunked", b"content-length: -1", b"x-original-url: /", b"odd", b"content-type: multipart/form-data"]
+)  # fmt: skip
+HEADERS = st.lists(HEADER_LINES).map(lambda lines: b"".join(line + b"\r\n" for line in lines) + b"\r\n")
+PATHS = st.sampled_from([b"/static/a", b"/static/../a", b"/%", b"", "/ä"])
+ARGUMENTS = st.one_of(
+    st.tuples(NAMES, VALUES),
+    st.tuples(st.just("headers"), HEADERS),
+    st.tuples(st.just("path"), PATHS),
+    st.tuples(st.just("src-ip"), st.sampled_from([IPv4Address("10.0.0.1"), "10.0.0.1"])),
+    st.tuples(st.just("id"), st.sampled_from(["x", "y"])),
+)
+MESSAGES = st.tuples(st.sampled_from(["coraza-req", "coraza-res"]), st.lists(ARGUMENTS, max_size=9))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(MESSAGES, max_size=5), st.booleans())
+def test_any_arguments_get_an_answer_whatever_is_set(
+    messages: list[tuple[str, list[tuple[str, Any]]]], detect_only: bool
+) -> None:
+    stand = Detecting(jobs=2)
+    for name in "ab":
+        _set(
+            stand,
+            name,
+            hosts=(f"{name}.example",),
+            proxies=TrustedProxies([ip_network("10.0.0.0/8")], "Forwarded" if name == "b" else ""),
+            skip=SkipList(["/static/*"], ["image/*"]),
+            block_page=parse_block_page("%{UNIQUE_ID} %{REMOTE_ADDR}"),
+            detect_only=detect_only and name == "a",
+        )
+    for name, arguments in messages:
+        variables = stand.send(Message(name, tuple(arguments)))
+        assert variables.keys() & {"fail", "error", "id"} or "mode" in stand.always or not variables
+    stand.handler.stop()
+
+    assert not stand.said("could not be evaluated")
+    assert not stand.said("could not be finished")
+    assert stand.background.counters.waiting == 0
