@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from waf_engine import WAF
-from waf_engine.compiler.static import CAPTURES, Footprint, Reach, all_keys, footprint, members
+from waf_engine.compiler.static import CAPTURES, Footprint, Reach, all_keys, footprint, is_silent
 
 
 def of(rule: str, reach: Reach = Reach.MATCHED) -> Footprint:
@@ -23,7 +23,8 @@ def of(rule: str, reach: Reach = Reach.MATCHED) -> Footprint:
         ('SecRule TX:a "@eq 1" "id:1,pass"', {b"a"}, set()),
         ('SecRule &TX:a "@eq 0" "id:1,pass"', {b"a"}, set()),
         ('SecRule TX:a "@ge %{tx.b}" "id:1,pass,msg:\'%{tx.c} of %{MATCHED_VAR}\'"', {b"a", b"b", b"c"}, set()),
-        ('SecRule TX:a "@rx (x)" "id:1,pass,capture"', {b"a"}, set(CAPTURES)),
+        ('SecRule TX:a "@rx (x)" "id:1,pass,capture"', {b"a", *CAPTURES}, set(CAPTURES)),
+        ('SecRule TX:a "@eq 1" "id:1,pass,msg:\'%{MATCHED_VAR}\'"', {b"a"}, set()),
         ('SecRule TX:a "@eq 1" "id:1,pass,chain"\nSecRule TX:b "@eq 1" "setvar:tx.c=2"', {b"a", b"b", b"c"}, {b"c"}),
     ],
 )
@@ -47,6 +48,10 @@ def test_rules_on_tx_alone(rule: str, reads: set[bytes], writes: set[bytes]):
         'SecRule TX:a "@eq 1" "id:1,pass,msg:\'%{REMOTE_ADDR}\'"',
         'SecRule TX:a "@eq 1" "id:1,pass,setvar:tx.b=%{ARGS.a}"',
         'SecRule TX:a "@eq 1" "id:1,pass,setvar:tx.b=%{tx}"',
+        'SecRule TX:a "@eq 1" "id:1,pass,setvar:tx.%{tx.b}=1"',
+        'SecRule TX:a "@eq 1" "id:1,pass,setvar:!tx.%{tx.b}"',
+        "SecAction \"id:1,pass,msg:'%{MATCHED_VAR}'\"",
+        "SecAction \"id:1,pass,logdata:'%{MATCHED_VAR_NAME}'\"",
         'SecRule TX:a "@eq 1" "id:1,pass,setenv:a=1"',
         'SecRule TX:a "@eq 1" "id:1,pass,initcol:ip=%{REMOTE_ADDR}"',
         'SecRule TX:a "@eq 1" "id:1,pass,ctl:ruleRemoveById=2"',
@@ -58,17 +63,18 @@ def test_rules_on_more_than_tx(rule: str):
 
 
 def test_a_name_made_at_run_time_touches_all_with_its_beginning():
-    found = of('SecRule ARGS "@rx ." "id:1,pass,setvar:\'tx.Seen_%{MATCHED_VAR}=1\'"')
+    found = of('SecRule ARGS "@rx ." "id:1,pass,setvar:\'tx.Seen_%{MATCHED_VAR}=1\',setvar:tx.b=1"')
+    anything = of('SecRule ARGS "@rx ." "id:1,pass,setvar:\'tx.%{MATCHED_VAR}=1\'"')
 
     assert found.prefixes == (b"seen_",)
-    assert found.touches(frozenset({b"a", b"seen_b"}))
-    assert not found.touches(frozenset({b"a", b"see"}))
-    assert of('SecRule ARGS "@rx ." "id:1,pass,setvar:\'tx.%{MATCHED_VAR}=1\'"').touches(frozenset({b"any"}))
+    assert found.touched(frozenset({b"a", b"seen_b", b"see", b"b"})) == {b"seen_b", b"b"}
+    assert anything.touched(frozenset({b"a", b"b"})) == {b"a", b"b"}
 
 
-def test_an_operator_or_an_effect_of_which_nothing_is_known_touches_everything():
-    assert of('SecRule REQUEST_URI "@restpath /a/{b}" "id:1,pass"').touches(frozenset({b"any"}))
+def test_an_operator_or_an_effect_of_which_nothing_is_known_is_opaque():
+    assert of('SecRule REQUEST_URI "@restpath /a/{b}" "id:1,pass"').opaque
     assert of('SecRule REQUEST_URI "@restpath /a/{b}" "id:1,pass"', Reach.ASKED).opaque
+    assert not of('SecRule REQUEST_URI "@rx a" "id:1,pass,ctl:ruleRemoveById=2,setenv:a=1"').opaque
 
 
 def test_what_is_written_depends_on_how_far_the_evaluation_came():
@@ -89,11 +95,19 @@ def test_a_negated_operator_captures_where_it_does_not_match():
     assert of(last, Reach.BEGUN).writes == set(CAPTURES)
 
 
-def test_members_are_the_rule_and_its_chain():
-    text = 'SecRule ARGS:a "@rx x" "id:1,pass,chain"\nSecRule ARGS:b "@rx x" "chain"\nSecRule ARGS:c "@rx x" "t:none"'
-    plan = WAF.from_directives(text, executor="reference").plan
-
-    assert [m.span.line for m in members(plan.rules[0])] == [1, 2, 3]
+@pytest.mark.parametrize(
+    ("rule", "silent"),
+    [
+        ('SecRule ARGS "@rx a" "id:1,pass"', True),
+        ('SecRule ARGS "!@pm a" "id:1,pass,msg:a"', True),
+        ('SecRule ARGS "@rx a" "id:1,pass,capture"', False),
+        ('SecRule ARGS "@rx a" "id:1,pass,setvar:tx.a=1"', False),
+        ('SecRule REQUEST_URI "@restpath /a/{b}" "id:1,pass"', False),
+        ('SecAction "id:1,pass"', False),
+    ],
+)
+def test_a_member_is_silent_when_it_only_asks(rule: str, silent: bool):
+    assert is_silent(WAF.from_directives(rule, executor="reference").plan.rules[0]) is silent
 
 
 def test_all_keys_are_those_of_rules_on_tx_alone():

@@ -12,7 +12,9 @@ from waf_engine.diagnostics import ArgumentError
 from waf_engine.patterns import compile_re2
 from waf_engine.runtime.databases import DatabaseCache
 from waf_engine.runtime.scan_patterns import ScanPattern, is_scannable
-from waf_engine.runtime.scanner import PLAIN, Scanner
+from waf_engine.runtime.scanner import FEW, MARKED, PLAIN, Scanner, alphabets_for, restricted
+
+ALPHABETS = (PLAIN, MARKED)
 
 
 def finds(expression: bytes, value: bytes) -> bool:
@@ -28,36 +30,89 @@ def compiles(expression: bytes) -> bool:
     return True
 
 
-plain_values = st.text(PLAIN.decode(), max_size=12).map(str.encode)
+def scanner(patterns: list[ScanPattern], *, by_alphabet: bool = True) -> Scanner:
+    """A scanner with a database for each alphabet, however few its patterns are, or with one."""
+    numbered = list(enumerate(patterns))
+    alphabets = ALPHABETS if by_alphabet else ()
+    wanted = [numbered, *(restricted(numbered, alphabet) for alphabet in alphabets)]
+    everything, *smaller = DatabaseCache(None).databases(wanted)
+    return Scanner(everything, list(zip(alphabets, smaller, strict=True)))
+
+
+plain_values = st.lists(st.sampled_from(PLAIN), max_size=12).map(bytes)
+marked_values = st.lists(st.sampled_from(MARKED), max_size=12).map(bytes)
 usable = patterns.filter(lambda p: is_scannable(p) and compiles(p))
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     expressions=st.lists(usable, min_size=1, max_size=5),
-    subjects=st.lists(values | plain_values | st.sampled_from(FRAGMENTS), min_size=1, max_size=5),
+    subjects=st.lists(values | plain_values | marked_values | st.sampled_from(FRAGMENTS), min_size=1, max_size=5),
 )
 def test_the_scanner_finds_all_that_re2_finds(expressions: list[bytes], subjects: list[bytes]):
-    scanner = Scanner([ScanPattern(e) for e in expressions], DatabaseCache(None))
+    patterns_of = [ScanPattern(e) for e in expressions]
+    scanners = [scanner(patterns_of), scanner(patterns_of, by_alphabet=False)]
     for value in subjects:
-        reported = set(scanner.scan(value)) | scanner.refused
-        assert {slot for slot, e in enumerate(expressions) if finds(e, value)} <= reported
+        wanted = {slot for slot, e in enumerate(expressions) if finds(e, value)}
+        for each in scanners:
+            assert wanted <= set(each.scan(value)) | each.refused
 
 
 def test_words_are_found_without_regard_to_case():
-    scanner = Scanner([ScanPattern.literal(b"sleep", caseless=True), ScanPattern.literal(b"a<b")], DatabaseCache(None))
+    found = scanner([ScanPattern.literal(b"sleep", caseless=True), ScanPattern.literal(b"a<b")])
 
-    assert scanner.scan(b"please SLEEP") == [0]
-    assert scanner.scan(b"x a<b") == [1]
-    assert scanner.scan(b"A<B") == []
+    assert found.scan(b"please SLEEP") == [0]
+    assert found.scan(b"please SLEEP<") == [0]
+    assert found.scan(b"please 'SLEEP'") == [0]
+    assert found.scan(b"x a<b") == [1]
+    assert found.scan(b"'a<b'") == [1]
+    assert found.scan(b"A<B") == []
 
 
 def test_what_hyperscan_refuses_is_told():
-    scanner = Scanner([ScanPattern(b"abc"), ScanPattern(b"a(?=b)"), ScanPattern(b"x<y")], DatabaseCache(None))
+    found = scanner([ScanPattern(b"abc"), ScanPattern(b"a(?=b)"), ScanPattern(b"x<y")])
 
-    assert scanner.refused == {1}
-    assert (scanner.scan(b"abc"), scanner.scan(b"x<y")) == ([0], [2])
+    assert found.refused == {1}
+    assert (found.scan(b"abc"), found.scan(b"x<y")) == ([0], [2])
 
 
 def test_no_patterns_find_nothing():
-    assert Scanner([], DatabaseCache(None)).scan(b"x") == []
+    assert scanner([]).scan(b"x") == []
+    assert scanner([], by_alphabet=False).scan(b"'") == []
+
+
+def test_each_value_goes_to_the_database_of_the_smallest_alphabet_that_has_its_bytes():
+    asked: list[str] = []
+
+    class Named:
+        """Stands for a database, and says that it was asked."""
+
+        refused: frozenset[int] = frozenset()
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def scan(self, _value: bytes) -> list[int]:
+            asked.append(self.name)
+            return []
+
+    databases = [Named("all"), Named("plain"), Named("marked")]
+    found = Scanner(databases[0], [(PLAIN, databases[1]), (MARKED, databases[2])])  # type: ignore[arg-type,list-item]
+    for value in (b"", b"abc/1", b"a=b", b"\xe9", b"a'b", b"a\x00b", b"a b@c\r\n", b"$"):
+        found.scan(value)
+
+    assert asked == ["plain", "plain", "marked", "marked", "all", "all", "marked", "all"]
+
+
+def test_only_many_patterns_are_worth_databases_by_alphabet():
+    numbered = [(slot, ScanPattern(b"a%d" % slot)) for slot in range(FEW + 1)]
+
+    assert alphabets_for(numbered[:FEW]) == ()
+    assert alphabets_for(numbered) == ALPHABETS
+
+
+def test_what_cannot_occur_in_an_alphabet_is_left_out_and_the_numbers_stay():
+    numbered = [(3, ScanPattern(b"a<b")), (5, ScanPattern(b"c['x]")), (7, ScanPattern.literal(b"WORD", caseless=True))]
+
+    assert restricted(numbered, PLAIN) == [(5, ScanPattern(b"cx")), (7, ScanPattern(b"WORD", caseless=True))]
+    assert [slot for slot, _ in restricted(numbered, MARKED)] == [3, 5, 7]
