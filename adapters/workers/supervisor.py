@@ -485,6 +485,10 @@ class Supervisor:
 
     def _end(self, child: _Child) -> None:
         """End a generation that is not to serve, or not any more, at once."""
+        if child is self._coming:  # at once, or its end would be taken for that of one whose rules are bad
+            self._coming = None
+        if child is self._compiling:
+            self._compiling = None
         for sockets in child.opened.values():
             for sock in sockets:
                 remove_socket_file(sock)
@@ -499,8 +503,6 @@ class Supervisor:
             if child.gone and not any(self.status.slots[slot].pid for slot in child.slots):
                 break
             time.sleep(0.002)
-        if child is self._coming:
-            self._coming = None
         child.slots = ()
         self._retire_sheets(child)
 
