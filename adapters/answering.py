@@ -153,10 +153,12 @@ def acknowledge(connection: AgentConnection, notify: Notify, actions: tuple[Acti
     try:
         connection.send(Ack(notify.stream_id, notify.frame_id, actions))
     except (LocalProtocolError, TypeError, ValueError) as error:
-        reporter.handler_failed(notify, error)
         # A verdict must arrive also where a page or a list of ids does not fit into HAProxy's frames.
-        trouble = tuple(trouble_actions(Reason.INTERNAL_ERROR))
-        for less in (shortened(actions) or trouble, trouble):
+        less = shortened(actions)
+        if 0 < len(less) < len(actions):
             with suppress(LocalProtocolError, TypeError, ValueError):
                 connection.send(Ack(notify.stream_id, notify.frame_id, less))
+                reporter.warning("an answer did not fit into a frame: its long texts were left out", why=str(error))
                 return
+        reporter.handler_failed(notify, error)
+        connection.send(Ack(notify.stream_id, notify.frame_id, tuple(trouble_actions(Reason.INTERNAL_ERROR))))

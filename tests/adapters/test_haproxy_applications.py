@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from adapters.block_page import MAX_PAGE
+from adapters.block_page import MAX_FILLED, MAX_PAGE
 from adapters.verdicts import VARIABLES
 from tests.adapters.harness import Processes, Site, free_ports
 
@@ -315,6 +315,27 @@ def test_the_block_page_is_shown_escaped(stand: Stand, size: int) -> None:
     assert reply.body.endswith(f"<p>{reply.headers['X-Id']} 920100 100%</p>".encode())
     assert len(reply.body) >= size
     assert stand.fetch("/?q=fine").status == 200
+
+
+def test_the_longest_page_that_is_sent_arrives_whole(stand: Stand) -> None:
+    places = 158
+    page = "%{UNIQUE_ID}" * places
+    stand.start(page="x" * (MAX_PAGE - len(page)) + page)
+    reply = stand.fetch("/?q=attack")
+
+    assert reply.status == 403
+    assert MAX_FILLED - 50 < len(reply.body) == MAX_PAGE - len(page) + 36 * places <= MAX_FILLED
+
+
+def test_a_verdict_arrives_where_the_page_does_not_fit(stand: Stand) -> None:
+    """Frames smaller than the page: `deny` holds, without it."""
+    stand.start(page="x" * MAX_PAGE, register=f"max-frame-size 4096\n    {REGISTER}")
+
+    for _ in range(3):
+        reply = stand.fetch("/?q=attack")
+        assert (reply.status, len(reply.body) < MAX_PAGE) == (403, True)
+        assert reply.headers["X-Fail"] == "1"
+    assert stand.log().count("an answer did not fit into a frame") == 1
 
 
 def test_detection_only_answers_first_and_tells_afterwards(stand: Stand) -> None:

@@ -882,9 +882,19 @@ def test_whoever_looks_for_the_reason_of_a_block_finds_it(rules: str, body: byte
 
 
 HEADER_LINES = st.sampled_from(
-    [b"host: a.example", b"host: \xff", b"x-forwarded-for: 10.0.0.2, x", b"content-length: 99", b"content-type: image/png",
-     b"transfer-encoding: chunked", b"content-length: -1", b"x-original-url: /", b"odd", b"content-type: multipart/form-data"]
-)  # fmt: skip
+    [
+        b"host: a.example",
+        b"host: \xff",
+        b"x-forwarded-for: 10.0.0.2, x",
+        b"content-length: 99",
+        b"content-length: -1",
+        b"content-type: image/png",
+        b"content-type: multipart/form-data",
+        b"transfer-encoding: chunked",
+        b"x-original-url: /",
+        b"odd",
+    ]
+)
 HEADERS = st.lists(HEADER_LINES).map(lambda lines: b"".join(line + b"\r\n" for line in lines) + b"\r\n")
 PATHS = st.sampled_from([b"/static/a", b"/static/../a", b"/%", b"", "/ä"])
 ARGUMENTS = st.one_of(
