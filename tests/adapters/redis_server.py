@@ -47,6 +47,11 @@ class RedisServer:
             time.sleep(0.01)
         raise AssertionError((self._folder / "redis.out").read_text())
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def hang(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
