@@ -4,7 +4,9 @@ import gzip
 import http.client
 import logging
 import os
+import select
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -168,3 +170,63 @@ def test_in_a_worker_the_address_is_let_go():
     monitor.forget()
 
     socket.create_server(address).close()
+
+
+def _forking(status: Status) -> tuple[Monitor, socket.socket]:
+    monitor = Monitor(TcpBind("127.0.0.1", 0), status.report, logging.getLogger("test of health"))
+    monitor.board.configure({"shop": Facts(rules=1)})
+    monitor.open()
+    (listener,) = monitor.listen()
+    return monitor, listener
+
+
+def _ask(monitor: Monitor, listener: socket.socket, request: bytes) -> bytes:
+    with socket.create_connection(monitor.addresses[0], 5) as client:
+        client.sendall(request)
+        select.select([listener], [], [], 5)
+        monitor.answer_by_fork(listener)
+        reply = b""
+        with suppress(ConnectionResetError):  # turned away with its request unread
+            while data := client.recv(65536):
+                reply += data
+    return reply
+
+
+def test_a_supervisor_has_a_fork_answer(status: Status):
+    monitor, listener = _forking(status)
+    monitor.board.recorder.opened()
+    replies = [_ask(monitor, listener, b"GET /metrics HTTP/1.1\r\n\r\n") for _ in range(2)]
+    assert all(b" 200 OK\r\n" in reply and b"\nspoa_waf_open_connections 1.0\n" in reply for reply in replies)
+    assert b" 404 " in _ask(monitor, listener, b"GET / HTTP/1.1\r\n\r\n")
+    assert len(monitor._forks) == 3
+    for pid in tuple(monitor._forks):
+        assert os.waitpid(pid, 0)[1] == 0
+        monitor.ended(pid)
+    monitor.ended(1)
+    assert not monitor._forks
+    monitor.close()
+
+
+def test_forks_are_bounded(monkeypatch: pytest.MonkeyPatch, status: Status):
+    monkeypatch.setattr(health, "MAX_REQUESTS", 1)
+    monitor, listener = _forking(status)
+    with socket.create_connection(monitor.addresses[0], 5):
+        select.select([listener], [], [], 5)
+        monitor.answer_by_fork(listener)
+        assert _ask(monitor, listener, b"GET /healthz HTTP/1.1\r\n\r\n") == b""
+    (pid,) = monitor._forks
+    os.waitpid(pid, 0)
+    monitor.ended(pid)
+    assert b"ok" in _ask(monitor, listener, b"GET /healthz HTTP/1.1\r\n\r\n")
+    (pid,) = monitor._forks
+    os.waitpid(pid, 0)
+    monitor.close()
+
+
+def test_a_readiness_without_anybody_who_asks(status: Status):
+    monitor, listener = _forking(status)
+    listener.setblocking(False)
+    monitor.answer_by_fork(listener)
+
+    assert not monitor._forks
+    monitor.close()
