@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.adapters.harness import ROOT
+from tests.adapters.conformance import Client
+from tests.adapters.harness import ROOT, fetch, free_ports, wait_for_port
 from tests.conftest import absent
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.adapters.harness import Processes
 
 FOLDER = ROOT / "contrib" / "systemd"
 SERVICE = (FOLDER / "spoa-waf.service").read_text()
@@ -143,3 +147,60 @@ def test_the_user_and_the_folders_are_made(tmp_path: Path):
 
     assert made.returncode == 0, made.stderr
     assert {path.name for path in (root / "var/lib/spoa-waf").iterdir()} == {"crs", "crs-plugins"}
+
+
+CONFIG = """\
+bind: 127.0.0.1:{port}
+workers: 2
+metrics: 127.0.0.1:{metrics}
+log_file: agent.log
+applications:
+- {{name: a, directives: Include @recommended.conf, response_check: true}}
+"""
+
+
+def _calls(group: str) -> set[str]:
+    """The system calls of one of systemd's groups."""
+    lines = [line.strip() for line in _analyze("syscall-filter", group).stdout.splitlines()[1:]]
+    names = [line for line in lines if line and not line.startswith("#")]
+    return set().union(*(_calls(name) if name.startswith("@") else {name} for name in names))
+
+
+def _allowed() -> set[str]:
+    """What the unit's lines SystemCallFilter= come to, as systemd reads them: from the first to the last."""
+    allowed: set[str] = set()
+    for line in re.findall(r"^SystemCallFilter=(.*)$", SERVICE, re.MULTILINE):
+        calls = set().union(*(_calls(name) for name in line.removeprefix("~").split()))
+        allowed = allowed - calls if line.startswith("~") else allowed | calls
+    return allowed
+
+
+@pytest.mark.slow
+def test_the_agent_needs_no_system_call_that_the_unit_forbids(processes: Processes):
+    """From its start with two workers over a reload and a look at the metrics to its end, as strace sees it."""
+    strace = shutil.which("strace")
+    if strace is None:
+        absent("strace is not installed")
+    if subprocess.run([str(strace), "-qq", "-o", "/dev/null", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("strace may not trace here")
+    port, metrics = free_ports(2)
+    (processes.folder / "config.yml").write_text(CONFIG.format(port=port, metrics=metrics))
+    serve = [sys.executable, "-m", "adapters", "serve", "-c", "config.yml"]
+    tracer = processes.start([str(strace), "-f", "-qq", "-o", "calls", *serve], "agent.out")
+    wait_for_port(port, tracer)
+    client = Client(("127.0.0.1", port))
+    client.hello()
+    client.ask(1)
+    client.close()
+    assert fetch(metrics, "/metrics").status == 200
+    (child,) = Path(f"/proc/{tracer.pid}/task/{tracer.pid}/children").read_text().split()[:1]
+    os.kill(int(child), signal.SIGHUP)
+    os.kill(int(child), signal.SIGUSR1)
+    os.kill(int(child), signal.SIGTERM)
+    tracer.wait(30)
+    seen = set(
+        re.findall(r"^\d+ +([a-z_0-9]+)\(", (processes.folder / "calls").read_text("utf-8", "replace"), re.MULTILINE)
+    )
+
+    assert len(seen) > 30
+    assert seen - _allowed() == set()
