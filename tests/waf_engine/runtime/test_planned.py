@@ -13,7 +13,7 @@ import pytest
 
 from tests.waf_engine.test_crs import reflect
 from tests.waf_engine.twins import HARD_RULES, Exchange, Twins, outcome
-from waf_engine.runtime.planned import PhaseProgram, PlannedExecutor
+from waf_engine.runtime.planned import Block, PhaseProgram, PlannedExecutor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,36 +146,101 @@ def test_phases_out_of_order_run_without_blocks(hard: Twins):
     assert any(record[0] == 900 for record in found["records"])
 
 
-def test_a_transaction_stays_clean_until_a_request_writes_what_settings_read(hard: Twins):
+def test_what_a_request_writes_of_what_settings_read_is_noted(hard: Twins):
     untouched = Exchange(b"/?n=1", phases=(1,)).run(hard.planned)
-    touched = Exchange(b"/?level=3", phases=(1,)).run(hard.planned)
+    touched = Exchange(b"/?level=2", phases=(1,)).run(hard.planned)
 
-    assert (untouched.clean, touched.clean) == (True, False)
+    assert (untouched.clean, b"level" in untouched.dirty) == (True, False)
+    assert (touched.clean, b"level" in touched.dirty) == (True, True)
+
+
+@pytest.mark.parametrize("query", [b"level=1", b"end=allow", b"off=here"])
+def test_a_transaction_is_no_longer_clean_when_rules_jump_or_are_removed(hard: Twins, query: bytes):
+    assert not Exchange(b"/?" + query, phases=(1,)).run(hard.planned).clean
+
+
+def test_an_interruption_leaves_it_clean_for_the_logging_phase():
+    twins = Twins("""
+        SecRuleEngine On
+        SecAction "id:1,phase:1,nolog,pass,setvar:tx.a=0"
+        SecRule ARGS:x "@rx ." "id:2,phase:2,deny,setvar:tx.b=1"
+        SecAction "id:3,phase:2,nolog,pass,setvar:tx.a=1"
+        SecRule TX:a "@eq 1" "id:4,phase:5,nolog,pass"
+        SecRule TX:b "@eq 1" "id:5,phase:5,nolog,pass"
+        SecRule TX:a "@eq 0" "id:6,phase:5,nolog,pass"
+    """)
+    tx = Exchange(b"/?x=1").run(twins.planned)
+
+    assert tx.clean
+    assert {b"a", b"b"} <= tx.dirty
+    assert [record[0] for record in twins.compare(Exchange(b"/?x=1"))["records"]] == [1, 2, 5, 6]
+    assert [record[0] for record in twins.compare(Exchange(b"/?y=1"))["records"]] == [1, 3, 4]
+
+
+def block(start: int, **how: Any) -> Block:
+    fields: dict[str, Any] = {
+        "start": start, "end": start + 1, "reads": frozenset(), "changes": {}, "removed": (), "made": (),
+        "records": (), "severity": 255, "matched_var": None,
+    }  # fmt: skip
+    return Block(**{**fields, **how})
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"changes": {b"a": b"1", b"b": b"1"}}, {"changes": {b"a": b"2", b"c": b"1"}}),
+        ({"changes": {b"a": b"1"}}, {"removed": (b"a",), "changes": {b"b": b"1"}}),
+        ({"removed": (b"z",), "changes": {b"z": b"1"}}, {"removed": (b"z", b"y")}),
+        ({"removed": (b"z",), "changes": {b"b": b"1"}}, {"removed": (b"b",), "changes": {b"b": b"1", b"z": b"2"}}),
+        ({"matched_var": ("TX:a", b"1")}, {}),
+        ({"matched_var": ("TX:a", b"1"), "made": (b"a",)}, {"matched_var": ("TX:b", b"1"), "made": (b"b",)}),
+    ],
+)
+def test_two_blocks_as_one_do_what_they_do_one_by_one(first: dict[str, Any], second: dict[str, Any]):
+    waf = Twins('SecAction "id:1,phase:1,pass"').reference
+    apart, together = Exchange(phases=()).run(waf), Exchange(phases=()).run(waf)
+    for tx in (apart, together):
+        tx.tx.update({b"y": b"0", b"z": b"0"})
+    one, other = block(1, reads=frozenset({b"a"}), **first), block(2, reads=frozenset({b"b"}), **second)
+    one.apply(apart)
+    other.apply(apart)
+    merged = one.then(other)
+    merged.apply(together)
+
+    assert list(together.tx.items()) == list(apart.tx.items())
+    assert (together.matched_var, together.made_keys) == (apart.matched_var, apart.made_keys)
+    assert (merged.start, merged.end, merged.reads) == (1, 3, {b"a", b"b"})
+
+
+def program_of(**how: Any) -> PhaseProgram:
+    none: frozenset[int] = frozenset()
+    fields: dict[str, Any] = {
+        "rules": (), "visits": (), "stretches": (), "blocks": {}, "static": none, "full": (), "sources": (),
+        "early": (), "reachable": none, "landing": {},
+    }  # fmt: skip
+    return PhaseProgram(**{**fields, **how})
+
+
+def test_what_blocks_behind_a_position_write():
+    program = program_of(
+        blocks={1: block(1, changes={b"a": b"1"}), 4: block(4, changes={b"b": b"1"}, removed=(b"c",)), 7: block(7)}
+    )
+
+    assert program.written_behind(0) == {b"a", b"b", b"c"}
+    assert program.written_behind(1) == program.written_behind(3) == {b"b", b"c"}
+    assert program.written_behind(4) == frozenset()
 
 
 def test_a_program_fits_while_nothing_outside_of_rules_changed_what_its_blocks_read():
     tx = Exchange(phases=()).run(Twins('SecAction "id:1,phase:1,pass"').reference)
-    none: frozenset[int] = frozenset()
-    program = PhaseProgram(
-        rules=(),
-        clean=(),
-        blocks={},
-        full=(),
-        sources=(),
-        reachable=none,
-        taints=(none, none, none),
-        prechecks={},
-        landing={},
-        static_ids=frozenset({7}),
-        static_keys=frozenset({b"a"}),
-    )
+    program = program_of(static_ids=frozenset({7}), static_keys=frozenset({b"a"}))
 
     assert program.fits(tx)
     tx.removed_ids = {8}
     assert program.fits(tx)
     tx.removed_ids = {7}
     assert not program.fits(tx)
-    tx.removed_ids, tx.removed_targets = set(), {7: []}
+    tx.removed_ids, tx.removed_targets = set(), {7: ()}
     assert not program.fits(tx)
     tx.removed_targets, tx.keys_of_body = {}, frozenset({b"a"})
     assert not program.fits(tx)
