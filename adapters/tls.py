@@ -40,6 +40,8 @@ _REASONS = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the client showed no certificate: `crt` is missing on HAProxy's server line",
     "CERTIFICATE_VERIFY_FAILED": "the client's certificate is not one that client_ca vouches for",
     "TLSV1_ALERT_UNKNOWN_CA": "HAProxy does not trust the agent's certificate: see `ca-file` on its server line",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "HAProxy refuses the agent's certificate: see `verifyhost` on its server line",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "HAProxy says that the agent's certificate has expired",
 }
 
 

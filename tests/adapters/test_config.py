@@ -263,8 +263,51 @@ def test_the_usual_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert find_config() == Path("config.yml")
 
 
+OURS = """\
+listen:
+  - 127.0.0.1:9000
+  - bind: unix:/run/x
+    mode: 0660
+    owner: a
+  - {bind: "[::]:9443", tls: {certificate: a, key: b, client_ca: c}}
+workers: auto
+drain_timeout_ms: 10
+metrics: 127.0.0.1:9100
+cache_folder: /x
+shared: {url: "redis://u:p@[::1]:6379/0", timeout_ms: 20, prefix: "a:"}
+log_rotation: {size_mb: 5, keep: 1, days: 0, compress: true}
+applications:
+  - name: a
+    directives: SecRuleEngine On
+    hosts: [a.example, "*.a.example", "[::1]"]
+    trusted_proxies: [10.0.0.0/8, "fd00::/8"]
+    client_address_header: X-Real-IP
+    skip: {paths: [/a/*, "/b?"], content_types: [image/*]}
+    block_page: x
+    budget_ms: 2.5
+    budget_action: deny
+"""
 WORDS = st.sampled_from(
-    ["bind", "log", "spoa", "include", "applications", "name", "directives", "x", ":1", "5", "true", "", "null", "<<"]
+    [
+        *(
+            "bind",
+            "log",
+            "spoa",
+            "include",
+            "applications",
+            "name",
+            "directives",
+            "x",
+            ":1",
+            "5",
+            "true",
+            "",
+            "null",
+            "<<",
+        ),
+        *("listen", "tls", "certificate", "mode", "shared", "url", "redis://h", "log_rotation", "workers", "metrics"),
+        *("hosts", "*.x", "skip", "paths", "/x*", "content_types", "trusted_proxies", "budget_ms", "budget_action"),
+    ]
 )
 TREES = st.recursive(
     WORDS,
@@ -287,7 +330,7 @@ def test_any_text_is_a_configuration_or_a_list_of_faults(text: str) -> None:
 @settings(max_examples=200)
 @given(st.data())
 def test_a_damaged_configuration_never_is_a_traceback(data: st.DataObject) -> None:
-    text = data.draw(st.sampled_from([FLAT, LIST]))
+    text = data.draw(st.sampled_from([FLAT, LIST, OURS]))
     start = data.draw(st.integers(0, len(text)))
     length = data.draw(st.integers(0, 8))
     damaged = text[:start] + data.draw(st.text(max_size=6)) + text[start + length :]
