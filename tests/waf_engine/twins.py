@@ -18,6 +18,7 @@ from waf_engine.waf import default_registries
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.waf_engine.random_rules import Script
     from waf_engine import Transaction
 
 HARD_RULES = Path(__file__).with_name("plan_rules.conf")
@@ -131,7 +132,7 @@ class Twins:
         assert isinstance(executor, PlannedExecutor)
         self.planned._executor = executor
 
-    def compare(self, exchange: Exchange) -> dict[str, Any]:
+    def compare(self, exchange: Exchange | Script) -> dict[str, Any]:
         """Run an exchange on both; the outcome, which has to be the same."""
         expected, found = outcome(exchange.run(self.reference)), outcome(exchange.run(self.planned))
         for what, value in expected.items():
