@@ -82,9 +82,15 @@ def _remove_targets(value: str, context: ActionContext, select: Callable[[str], 
     ids = select(what.strip())
     exclusions: Sequence[Exclusion] = context.exclusions(targets, len(what) + 1)
 
+    found = tuple(exclusions)
+
     def remove(tx: Transaction, _rule: CompiledRule) -> None:
+        removed = tx.removed_targets
+        if not removed:
+            tx.removed_targets = dict.fromkeys(ids(tx), found)
+            return
         for rule_id in ids(tx):
-            tx.removed_targets.setdefault(rule_id, []).extend(exclusions)
+            removed[rule_id] = (*removed.get(rule_id, ()), *found)
 
     return remove
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, cast
 from waf_engine.compiler.alphabet import idle_bytes
 from waf_engine.compiler.static import PURE, SIDE_EFFECT_FREE, is_silent
 from waf_engine.operators import Kind, hint_of
-from waf_engine.runtime.lanes import LATER, Chain, DirectTest, HeaderSource, Lane, Source
+from waf_engine.runtime.lanes import LATER, Chain, DirectTest, HeaderSource, Lane, ScalarSource, Source
 from waf_engine.runtime.scan_patterns import ScanPattern, is_scannable
 from waf_engine.runtime.scanner import PLAIN, Scanner, alphabets_for, restricted
 from waf_engine.transformations import TRIGGERS
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from waf_engine.runtime.transaction import Transaction
     from waf_engine.types import Entry, Macro, TransactionView, Transformation
 
-    AnySource = Source | HeaderSource
+    AnySource = Source | ScalarSource | HeaderSource
 
 
 FOLLOWING: Final = {2: 1, 4: 3}
@@ -231,7 +231,7 @@ class LaneMaker:
         responses = [d for d in self._drafts.values() if d.phase >= RESPONSE_PHASE]
         for group in (requests, responses):
             scanners = self._scanners(group)
-            sources: dict[int, dict[str, Source]] = {}
+            sources: dict[int, dict[str, Source | ScalarSource]] = {}
             for draft in group:
                 by_key = {key: self._lane(lane, scanners) for key, lane in draft.by_key.items()}
                 source = _source(draft, by_key, self._lane(draft.other, scanners))
@@ -239,10 +239,10 @@ class LaneMaker:
             for phase, named in sources.items():
                 headers, names = named.pop("REQUEST_HEADERS ", None), named.pop("REQUEST_HEADERS_NAMES ", None)
                 found: list[AnySource] = list(named.values())
-                if headers is not None:
+                if isinstance(headers, Source) and (names is None or isinstance(names, Source)):
                     found.append(HeaderSource(self._next(), headers, names, self._memory))
-                elif names is not None:
-                    found.append(names)
+                else:
+                    found += [source for source in (headers, names) if source is not None]
                 self._sources[phase] = tuple(found)
 
     def _next(self) -> int:
@@ -452,9 +452,12 @@ def _looks_at(target: Target, key: bytes | None) -> bool:
     return True
 
 
-def _source(draft: _SourceDraft, by_key: dict[bytes, Lane | None], other: Lane | None) -> Source:
-    read: Callable[[Transaction], Sequence[Entry]] = draft.variable.read
-    if draft.selector and draft.variable.select is not None:
-        select, selector = draft.variable.select, draft.selector
+def _source(draft: _SourceDraft, by_key: dict[bytes, Lane | None], other: Lane | None) -> Source | ScalarSource:
+    variable = draft.variable
+    if variable.scalar is not None and other is not None and not by_key:
+        return ScalarSource(variable, variable.scalar, other)
+    read: Callable[[Transaction], Sequence[Entry]] = variable.read
+    if draft.selector and variable.select is not None:
+        select, selector = variable.select, draft.selector
         read = lambda tx: select(tx, selector)  # noqa: E731  one of two readers
-    return Source(draft.variable, read, by_key, other)
+    return Source(variable, read, by_key, other)

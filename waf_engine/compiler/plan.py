@@ -62,6 +62,7 @@ class Variable:
         volatile: whether it may change while the rules of one phase run.
         select: reads members by a selector of its own language (XPath for XML), where keys do not serve.
         compile_select: makes that selector of what a rule has: the text and its prefixes; raises `ArgumentError`.
+        scalar: for a variable with one value, what gives it, or None where there is none.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Variable:
     volatile: bool = False
     select: Callable[[Transaction, str], Sequence[Entry]] | None = None
     compile_select: Callable[[str, Mapping[str, str]], str] | None = None
+    scalar: Callable[[Transaction], bytes | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

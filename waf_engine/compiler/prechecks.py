@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, cast
 
 from waf_engine.compiler.static import PURE, SIDE_EFFECT_FREE, is_silent
+from waf_engine.runtime.evaluate import select_entries
 from waf_engine.runtime.reference import read_target
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ COUNTED: Final = 4
 def precheck_of(rule: CompiledRule, *, by_chain: bool = False) -> Precheck | None:
     """The precheck of a rule, or None: it has to be evaluated.
 
-    A rule that captures with a negated operator changes TX without matching, and an operator that changes the
-    transaction must run as often as the rules say; neither has a precheck.
+    An operator that changes the transaction must run as often as the rules say: its rule has no precheck. One that
+    captures with a negated operator changes TX without matching: it is asked only whether it has a value.
 
     Args:
         rule: the rule.
@@ -46,7 +47,7 @@ def precheck_of(rule: CompiledRule, *, by_chain: bool = False) -> Precheck | Non
     cheap: list[Precheck] = []
     others: list[Precheck] = []
     for level, member in enumerate(rule.members()):
-        checks = _member_checks(member, level)
+        checks = _member_checks(member, level, rule.id)
         if checks is None:
             break
         check = checks[0] if len(checks) == 1 else _any_of(checks)
@@ -54,7 +55,7 @@ def precheck_of(rule: CompiledRule, *, by_chain: bool = False) -> Precheck | Non
         if not by_chain or not is_silent(member):
             break
     asked = cheap + others
-    if not asked or (_member_checks(rule, 0) is None):
+    if not asked or _member_checks(rule, 0, rule.id) is None:
         return None
     if len(asked) == 1:
         return asked[0]
@@ -81,10 +82,16 @@ def _all_of(checks: list[Precheck]) -> Precheck:
     return all_of
 
 
-def _member_checks(rule: CompiledRule, level: int) -> list[Precheck] | None:
-    """For each target of a rule, or of a member of its chain, whether it may match; None where that cannot be told."""
+def _member_checks(rule: CompiledRule, level: int, starter: int) -> list[Precheck] | None:
+    """For each target of a rule, or of a member of its chain, whether it may match; None where that cannot be told.
+
+    Args:
+        rule: the member.
+        level: its place in the chain.
+        starter: the id of the chain.
+    """
     operator = rule.operator
-    if operator is None or operator.name not in SIDE_EFFECT_FREE or (rule.capture and operator.negated):
+    if operator is None or operator.name not in SIDE_EFFECT_FREE:
         return None
     if rule.multi_match or (operator.name == "rx" and "%{" in operator.argument):
         return None
@@ -92,8 +99,10 @@ def _member_checks(rule: CompiledRule, level: int) -> list[Precheck] | None:
     moving = OF_THE_RULE + OF_THE_MATCH if level else OF_THE_RULE
     if any(t.variable.name in moving for t in rule.targets) or any(f"%{{{name}" in named for name in moving):
         return None
+    if rule.capture and operator.negated:  # it captures from values on which it does not match: any will do
+        return [_presence_check(target) for target in rule.targets]
     test = _value_test(rule, operator)
-    return [_target_check(target, operator, test) for target in rule.targets]
+    return [_target_check(target, operator, test, starter) for target in rule.targets]
 
 
 def tx_reads(rule: CompiledRule) -> frozenset[bytes] | None:
@@ -153,18 +162,22 @@ def _value_test(rule: CompiledRule, operator: Operator) -> ValueTest:
     return transformed
 
 
-def _target_check(target: Target, operator: Operator, test: ValueTest) -> Precheck:
+def _presence_check(target: Target) -> Precheck:
+    return lambda tx: bool(select_entries(tx, target))
+
+
+def _target_check(target: Target, operator: Operator, test: ValueTest, starter: int) -> Precheck:
     """Whether one of the values of a target is taken; run-time exclusions are left to the full evaluation."""
     variable, key = target.variable, target.key
     simple = key is not None and not target.exclusions and target.pattern is None
     if simple and variable.name == "TX":
         return _tx_check(target, operator, test)
     if simple and variable.name == "REQUEST_HEADERS":
-        return _header_check(target, operator, test)
+        return _header_check(target, operator, test, starter)
     if target.count:
         # An exclusion made at run time lowers a count: no shortcut.
         def counted(tx: Transaction) -> bool:
-            return bool(tx.removed_targets) or any(test(v, tx) for _, v in read_target(tx, target))
+            return starter in tx.removed_targets or any(test(v, tx) for _, v in read_target(tx, target))
 
         return counted
     if variable.select is None and not target.exclusions and target.pattern is None:
@@ -177,7 +190,7 @@ def _target_check(target: Target, operator: Operator, test: ValueTest) -> Preche
             return False
 
         return values
-    return lambda tx: any(test(value, tx) for _, value in read_target(tx, target))
+    return lambda tx: any(test(value, tx) for _, value in select_entries(tx, target))
 
 
 def _tx_check(target: Target, operator: Operator, test: ValueTest) -> Precheck:
@@ -194,7 +207,7 @@ def _tx_check(target: Target, operator: Operator, test: ValueTest) -> Precheck:
     return member
 
 
-def _header_check(target: Target, operator: Operator, test: ValueTest) -> Precheck:
+def _header_check(target: Target, operator: Operator, test: ValueTest, starter: int) -> Precheck:
     key = target.key
     assert key is not None
     if target.count:
@@ -202,7 +215,7 @@ def _header_check(target: Target, operator: Operator, test: ValueTest) -> Preche
 
         def count(tx: Transaction) -> bool:
             number = len(tx.request.header_values(key))
-            if tx.removed_targets:
+            if starter in tx.removed_targets:
                 return True
             return known[number](tx) if number < COUNTED else test(b"%d" % number, tx)
 

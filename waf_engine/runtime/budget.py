@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from waf_engine.compiler.plan import Phase
-from waf_engine.runtime.lanes import HeaderSource
+from waf_engine.runtime.lanes import HeaderSource, ScalarSource, Source
 from waf_engine.runtime.match import Interruption
 from waf_engine.runtime.planned import PlannedExecutor
 from waf_engine.runtime.transaction import Transaction
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from waf_engine.compiler.plan import CompiledRule
-    from waf_engine.runtime.lanes import Source
     from waf_engine.runtime.planned import PhaseProgram
     from waf_engine.runtime.transaction import Executor
     from waf_engine.types import Entry
+
+    AnySource = Source | ScalarSource | HeaderSource
 
 ACTIONS: Final = ("pass", "deny", "error")
 STATUS: Final = 503
@@ -264,9 +265,11 @@ def _watched_program(program: PhaseProgram) -> PhaseProgram:
     )
 
 
-def _watched_source(source: Source | HeaderSource) -> Source | HeaderSource:
+def _watched_source(source: AnySource) -> AnySource:
     if isinstance(source, HeaderSource):
         return source  # HAProxy bounds what all headers take together
+    if isinstance(source, ScalarSource):
+        source = Source(source.variable, source.variable.read, {}, source.lane)
     name, read = source.variable.name, source.read
 
     def watched(tx: Transaction) -> Sequence[Entry]:

@@ -82,7 +82,7 @@ def _match(  # noqa: C901  the hottest loop of what matches: no calls
     found: list[Found] = []
     for target in rule.targets:
         variable, label = target.variable.name, target.label
-        for key, raw in _entries(tx, target, removed):
+        for key, raw in select_entries(tx, target, removed):
             if named is not None and raw not in named:
                 continue
             value = raw
@@ -117,7 +117,7 @@ def _name(variable: str, key: bytes) -> str:
     return f"{variable}:{to_text(key)}" if key else variable
 
 
-def _entries(tx: Transaction, target: Target, removed: Iterable[Exclusion]) -> Sequence[Entry]:
+def select_entries(tx: Transaction, target: Target, removed: Iterable[Exclusion] = ()) -> Sequence[Entry]:
     """As `reference.read_target`; of TX, whose keys are in lower case, some members without looking at the others."""
     if target.variable.name == "TX" and not (removed or target.exclusions or target.count):
         key, pattern = target.key, target.pattern

@@ -164,8 +164,9 @@ class Lane:
             return self.ask(value, tx)
         key = (self.number, b"", value)
         found = memory.young.get(key)  # most answers are here: the call is saved
-        if found is None:
-            found = memory.get(key)
+        if found is not None:
+            return found
+        found = memory.get(key)
         if found is None:
             found = self.ask(value, tx)
             memory.put(key, found)
@@ -289,6 +290,28 @@ class Source:
             if lane is not None and (named := lane.candidates(value, tx)):
                 for position in named:
                     found.setdefault(position, set()).add(value)
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarSource:
+    """A variable with one value.
+
+    Attributes:
+        variable: the variable.
+        read: gives its value; None when there is none.
+        lane: the lane of its rules.
+    """
+
+    variable: Variable
+    read: Callable[[Transaction], bytes | None]
+    lane: Lane
+
+    def collect(self, tx: Transaction, found: Named) -> None:
+        """Add the candidates."""
+        value = self.read(tx)
+        if value is not None:
+            for position in self.lane.candidates(value, tx):
+                found.setdefault(position, set()).add(value)
 
 
 @dataclass(frozen=True, slots=True)

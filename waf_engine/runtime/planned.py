@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from waf_engine.compiler.plan import CompiledRule
-    from waf_engine.runtime.lanes import HeaderSource, Named, Source
+    from waf_engine.runtime.lanes import HeaderSource, Named, ScalarSource, Source
     from waf_engine.runtime.match import MatchRecord
     from waf_engine.runtime.transaction import Transaction
 
@@ -156,8 +156,8 @@ class PhaseProgram:
     blocks: Mapping[int, Block]
     static: frozenset[int]
     full: tuple[int, ...]
-    sources: tuple[Source | HeaderSource, ...]
-    early: tuple[Source | HeaderSource, ...]
+    sources: tuple[Source | ScalarSource | HeaderSource, ...]
+    early: tuple[Source | ScalarSource | HeaderSource, ...]
     reachable: frozenset[int]
     landing: Mapping[int, int]
     static_ids: frozenset[int] = frozenset()

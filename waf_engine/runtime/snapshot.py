@@ -6,7 +6,8 @@ is. The tables below name each attribute of a transaction and say which of the t
 compares them with the classes. Not here: where snapshots are kept, and how long.
 
 The form is MessagePack: it can hold bytes, it is written and read in C, it has bounds, and unlike pickle and marshal it
-cannot make anything but data. In front stand the fingerprint of the rules, for a record names its rule by its place
+cannot make anything but data. What rules do in every request (a CRS makes sixty records and sets forty members of TX
+before it looks at anything) is written as a number: both sides know it from a trial run. In front stand the fingerprint of the rules, for a record names its rule by its place
 in them, and a check sum.
 """
 
@@ -17,7 +18,6 @@ import math
 import zlib
 from contextlib import contextmanager
 from dataclasses import fields
-from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,13 +38,11 @@ if TYPE_CHECKING:
     from waf_engine.runtime.transaction import Transaction
     from waf_engine.types import Entry
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MAX_BYTES: Final = 1024 * 1024
 """Bytes of a snapshot at most: a body comes through HAProxy's buffer, of 16 kB unless it was enlarged."""
 
-MAX_REMEMBERED: Final = 64
-"""Bytes of a match that is worth remembering."""
-
+MAX_SEEN: Final = 1024
 _FINGERPRINT_BYTES: Final = 16
 _HEAD_BYTES: Final = _FINGERPRINT_BYTES + 4
 _FAULTS: Final = (TypeError, ValueError, KeyError, IndexError, OverflowError, AttributeError, RecursionError)
@@ -52,7 +50,7 @@ _FAULTS: Final = (TypeError, ValueError, KeyError, IndexError, OverflowError, At
 
 AS_IT_IS: Final = (
     # of the transaction
-    "started", "phase", "tx", "env", "limits", "highest_severity", "matched_var", "collections",
+    "started", "phase", "env", "limits", "highest_severity", "matched_var", "collections",
     "request_may_be_cut",
     # what `ctl` may have changed
     "request_body_access", "request_body_limit", "response_body_access", "response_body_limit",
@@ -64,7 +62,7 @@ AS_IT_IS: Final = (
 """Attributes of a transaction that are plain data: kept and set again."""
 
 CONVERTED: Final = (
-    "id", "connection", "request", "response", "records", "interruption", "detected_interruption", "engine", "allow",
+    "id", "connection", "request", "response", "tx", "records", "interruption", "detected_interruption", "engine", "allow",
     "removed_targets", "persistent", "sanitiser",
 )  # fmt: skip
 """Attributes that are kept in a form of their own; see `_pack` and `Snapshots.restore`."""
@@ -118,17 +116,22 @@ class Snapshots:
 
     Args:
         plan: the rules.
-        blank: makes a new transaction with an id.
+        make: makes a new transaction with an id.
+        blank: makes a transaction for a trial, run by the reference interpreter, of which nobody hears.
 
     Attributes:
         fingerprint: what two rule sets must have in common to exchange transactions.
     """
 
-    def __init__(self, plan: Plan, blank: Callable[..., Transaction]) -> None:
-        self._rules, self._exclusions, self._blank = plan.rules, plan.exclusions, blank
-        self.fingerprint = fingerprint(plan)
+    def __init__(self, plan: Plan, make: Callable[..., Transaction], blank: Callable[[], Transaction]) -> None:
+        self._rules, self._exclusions, self._make = plan.rules, plan.exclusions, make
         self._places: dict[CompiledRule, int] = {rule: place for place, rule in enumerate(plan.rules)}
         self._exclusion_places = {id(exclusion): place for place, exclusion in enumerate(plan.exclusions)}
+        self._usual = _Usual(blank)
+        usual = [(self._places[rule], matches, disruptive) for rule, matches, disruptive in self._usual.records]
+        digest = hashlib.sha256(fingerprint(plan))
+        digest.update(repr((usual, self._usual.members)).encode("utf-8", "backslashreplace"))
+        self.fingerprint = digest.digest()[:_FINGERPRINT_BYTES]
 
     def take(self, tx: Transaction, limit: int = MAX_BYTES) -> bytes:
         """The snapshot of a transaction that has seen nothing of its response yet.
@@ -185,6 +188,7 @@ class Snapshots:
             [getattr(request, name) for name in REQUEST_KEPT],
             tx.response.processor,
             [getattr(tx, name) for name in AS_IT_IS],
+            self._usual.pack_members(tx.tx),
             self._pack_records(tx.records),
             _pack_interruption(tx.interruption),
             _pack_interruption(tx.detected_interruption),
@@ -201,25 +205,28 @@ class Snapshots:
             None if tx.sanitiser is None else [_listed(getattr(tx.sanitiser, name)) for name in SANITISER_KEPT],
         )
 
-    def _pack_records(self, records: Sequence[MatchRecord]) -> list[tuple[Any, ...]]:
-        places = self._places
-        return [
-            (
-                places[rule],
-                disruptive,
-                [(m.variable, m.key, m.value, m.message, m.data, m.chain_level) for m in matches],
-            )
-            for rule, matches, disruptive in records
-        ]
+    def _pack_records(self, records: Sequence[MatchRecord]) -> list[Any]:
+        """Each record, or its number where it is a usual one."""
+        places, number_of = self._places, self._usual.number_of
+        packed: list[Any] = []
+        for record in records:
+            number = number_of(record)
+            if number is not None:
+                packed.append(number)
+                continue
+            rule, matches, disruptive = record
+            values = [(m.variable, m.key, m.value, m.message, m.data, m.chain_level) for m in matches]
+            packed.append((places[rule], disruptive, values))
+        return packed
 
     def _unpack(self, content: Any, options: dict[str, Any]) -> Transaction:
         (
-            name, connection, kept, response_processor, plain, records, interruption, detected, engine, allow, targets,
-            persistent, masks,
+            name, connection, kept, response_processor, plain, members, records, interruption, detected, engine, allow,
+            targets, persistent, masks,
         ) = content  # fmt: skip
         request = dict(zip(REQUEST_KEPT, kept, strict=True))
         state = dict(zip(AS_IT_IS, plain, strict=True))
-        tx = self._blank(_text(name), **options)
+        tx = self._make(_text(name), **options)
         tx.connection = Connection(*map(_bytes, connection))
         _feed(tx, request)
         tx.response.processor = _text(response_processor)
@@ -230,13 +237,16 @@ class Snapshots:
             attach_request(tx)
             tx.request.processed = True
         # Rules have seen to TX since then, and @restpath to these.
-        tx.tx, tx.limits = _members(state["tx"]), _counts(state["limits"])
+        tx.tx, tx.limits = self._usual.unpack_members(members), _counts(state["limits"])
         made = state["made_keys"]
         tx.made_keys = None if made is None else list(map(_bytes, made))
         tx.request.args_path = _entries(request["args_path"])
-        tx.records = [self._record(*record) for record in records]
+        usual = self._usual.records
+        tx.records = [usual[_place(r)] if type(r) is int else self._record(*r) for r in records]
         tx.interruption, tx.detected_interruption = _interruption(interruption), _interruption(detected)
-        tx.removed_targets = {_number(rule): [self._exclusions[_place(i)] for i in found] for rule, found in targets}
+        tx.removed_targets = {
+            _number(rule): tuple(self._exclusions[_place(i)] for i in found) for rule, found in targets
+        }
         tx.persistent = dict(map(_collection, persistent))
         if masks is not None:
             tx.sanitiser = _sanitiser(tx, masks)
@@ -244,11 +254,73 @@ class Snapshots:
 
     def _record(self, place: int, disruptive: bool, matches: tuple[Any, ...]) -> MatchRecord:
         rule = self._rules[_place(place)]
-        if len(matches) == 1 and _is_small(matches[0]):
-            return MatchRecord(rule, _remembered(matches), disruptive is True)
         if not matches:
             raise ValueError("a rule matches on something")
         return MatchRecord(rule, tuple(map(_match, matches)), disruptive is True)
+
+
+class _Usual:
+    """What rules do in every request, from a trial run: records and members of TX, in their order.
+
+    Args:
+        blank: makes a transaction for the trial.
+
+    Attributes:
+        records: the records.
+        members: the members.
+    """
+
+    def __init__(self, blank: Callable[[], Transaction]) -> None:
+        one, two = (_trial(blank(), now) for now in (1_000_000_000.0, 1_234_567_890.5))
+        self.records: list[MatchRecord] = list(dict.fromkeys(record for record in one.records if record in two.records))
+        self.members: list[Entry] = [member for member in one.tx.items() if member in two.tx.items()]
+        self._numbers = {record: number for number, record in enumerate(self.records)}
+        self._places = {key: (place, value) for place, (key, value) in enumerate(self.members)}
+        # The records of a plan's blocks are the same objects each time, and to hash one takes a microsecond.
+        self._seen: dict[int, tuple[MatchRecord, int]] = {}
+
+    def number_of(self, record: MatchRecord) -> int | None:
+        """The number of a record; None for one that is not usual."""
+        seen = self._seen.get(id(record))
+        if seen is not None and seen[0] is record:
+            return seen[1]
+        if record.matches[0].message:
+            return None
+        number = self._numbers.get(record)
+        if number is not None:
+            if len(self._seen) >= MAX_SEEN:
+                self._seen.clear()
+            self._seen[id(record)] = record, number
+        return number
+
+    def pack_members(self, members: dict[bytes, bytes]) -> list[Any]:
+        """Each member, or its number where it is a usual one; in their order, which selectors can see."""
+        places, packed = self._places, []
+        for key, value in members.items():
+            found = places.get(key)
+            packed.append(found[0] if found is not None and found[1] == value else (key, value))
+        return packed
+
+    def unpack_members(self, packed: Any) -> dict[bytes, bytes]:
+        """What was packed."""
+        usual = self.members
+        return dict([usual[_place(item)] if type(item) is int else _entry(item) for item in packed])
+
+
+def _trial(tx: Transaction, now: float) -> Transaction:
+    """A request as there are many, through its phases, at some time."""
+    tx.clock = lambda: now
+    tx.started = now
+    if tx.engine is EngineMode.ON:
+        tx.engine = EngineMode.DETECTION_ONLY
+    tx.process_connection("192.0.2.1", 50_000, "192.0.2.2", 80)
+    tx.process_uri(b"/", b"GET", b"HTTP/1.1")
+    for name in (b"host", b"user-agent", b"accept"):
+        tx.add_request_header(name, b"*/*")
+    tx.process_request_headers()
+    tx.process_request_body()
+    tx.close()
+    return tx
 
 
 def leave(tx: Transaction) -> None:
@@ -363,6 +435,11 @@ def _time(value: Any) -> float:
     return float(value)
 
 
+def _entry(value: Any) -> Entry:
+    key, text = value
+    return _bytes(key), _bytes(text)
+
+
 def _entries(value: Any) -> list[Entry]:
     return [(_bytes(key), _bytes(text)) for key, text in value]
 
@@ -378,17 +455,6 @@ def _counts(value: Any) -> dict[str, int]:
 def _match(parts: Any) -> MatchedValue:
     variable, key, value, message, data, level = parts
     return MatchedValue(_text(variable), _bytes(key), _bytes(value), _text(message), _text(data), _place(level))
-
-
-def _is_small(parts: Any) -> bool:
-    _, key, value, message, data, _ = parts
-    return len(key) + len(value) <= MAX_REMEMBERED and not message and not data
-
-
-@lru_cache(4096)
-def _remembered(matches: tuple[Any, ...]) -> tuple[MatchedValue, ...]:
-    """Sixty rules of the CRS match in each request, on settings: the same values each time."""
-    return tuple(map(_match, matches))
 
 
 def _interruption(value: Any) -> Interruption | None:

@@ -7,7 +7,6 @@ Nothing here raises on what a client sent: limits become interruptions or variab
 
 from __future__ import annotations
 
-import base64
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +71,7 @@ class Transaction:
     ) -> None:
         settings = plan.settings
         self.plan = plan
-        self.id = transaction_id or base64.b32encode(os.urandom(10)).decode()
+        self.id = transaction_id or os.urandom(10).hex()
         self.clock = clock
         self.started = clock()
         self.interruption: Interruption | None = None
@@ -110,7 +109,7 @@ class Transaction:
         self.debug_log_level = settings.debug_log_level
         self.sanitiser: Sanitiser | None = None
         self.removed_ids: set[int] = set()
-        self.removed_targets: dict[int, list[Exclusion]] = {}
+        self.removed_targets: dict[int, tuple[Exclusion, ...]] = {}
 
         # Whether a body may lack its end, so that this is no fault of it.
         self.request_may_be_cut = False

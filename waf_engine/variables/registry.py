@@ -40,7 +40,7 @@ def scalar(name: str, *, phase: int = 1, volatile: bool = False) -> Callable[[Sc
             value = function(tx)
             return () if value is None else ((b"", value),)
 
-        variables.add(Variable(name, read, is_collection=False, phase=phase, volatile=volatile), name)
+        variables.add(Variable(name, read, is_collection=False, phase=phase, volatile=volatile, scalar=function), name)
         return function
 
     return register
