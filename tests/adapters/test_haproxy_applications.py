@@ -137,7 +137,9 @@ class Stand:
     def folder(self) -> Path:
         return self.processes.folder
 
-    def start(self, *, wait: str = "option http-buffer-request", register: str = REGISTER, page: str = "") -> None:
+    def start(
+        self, *, wait: str = "option http-buffer-request", register: str = REGISTER, page: str = "", site: int = 0
+    ) -> None:
         (self.folder / "page.html").write_text(page or "<p>%{UNIQUE_ID} %{RULE_ID}</p>")
         shop = '    skip: {paths: ["/static/*"]}\n    block_page: page.html\n'
         config = AGENT.format(agent=self.agent) + "".join(
@@ -155,7 +157,12 @@ class Stand:
         (self.folder / "coraza.cfg").write_text(CORAZA_CFG.format(register=register))
         (self.folder / "haproxy.cfg").write_text(
             HAPROXY_CFG.format(
-                port=self.port, proxied=self.proxied, h2=self.h2, site=self.site.port, agent=self.agent, wait=wait
+                port=self.port,
+                proxied=self.proxied,
+                h2=self.h2,
+                site=site or self.site.port,
+                agent=self.agent,
+                wait=wait,
             )
         )
         self.processes.start_haproxy(self.binary, self.folder / "haproxy.cfg", self.port)
@@ -398,6 +405,41 @@ def test_a_slow_body_for_which_nobody_waits(stand: Stand) -> None:
     assert slowly(b"shop.example", "shop") == b"413"
     assert "malformed" not in stand.log()
     assert "body_truncated=1" in stand.seen()
+
+
+def test_a_response_of_which_only_a_part_came(stand: Stand) -> None:
+    """The event on-http-response does not wait for bodies. What has none, though a length is announced, is not cut."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 40000\r\nConnection: close\r\n\r\n"
+    server = socket.create_server(("127.0.0.1", 0))
+    server.settimeout(10)
+
+    def answer() -> None:
+        for _ in range(2):
+            connection, _ = server.accept()
+            with connection:
+                method = connection.recv(65536).split()[0]
+                connection.sendall(head)
+                if method != b"HEAD":
+                    stand.wait_for(lambda: "body of a response was cut" in stand.log())
+                    connection.sendall(b"x" * 40_000)
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    stand.start(site=server.getsockname()[1])
+    connection = http.client.HTTPConnection("127.0.0.1", stand.port, timeout=10)
+    connection.request("HEAD", "/head")
+    assert connection.getresponse().status == 200
+    connection.close()
+    assert "was cut" not in stand.log()
+    assert "body_truncated=1" not in stand.seen()
+
+    reply = stand.fetch("/get")
+    thread.join(10)
+    server.close()
+
+    assert (reply.status, len(reply.body)) == (200, 40_000)
+    assert "body_truncated=1" in stand.seen()
+    assert "path=/get" in stand.cut()[0][1]
 
 
 def test_a_slow_body_in_chunks_is_not_called_malformed(stand: Stand) -> None:
