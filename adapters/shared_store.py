@@ -97,6 +97,7 @@ class ExchangeCodec:
     def serve(self, application: Application) -> None:
         """Take what comes from now on for this application, and what comes from before for its predecessor."""
         self.applications = (application, *self.applications[:1])
+        application.waf.snapshots.fingerprint  # noqa: B018  made now: it takes longer than a request may
 
     def dump(self, transaction: Exchange) -> bytes:
         """The snapshot of an exchange's transaction."""

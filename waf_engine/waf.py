@@ -256,7 +256,7 @@ class WAF:
     @cached_property
     def snapshots(self) -> Snapshots:
         """Makes snapshots of transactions between request and response, and transactions of snapshots."""
-        return Snapshots(self.plan, self.transaction)
+        return Snapshots(self.plan, self.transaction, self._blank)
 
     @property
     def store(self) -> CollectionStore:

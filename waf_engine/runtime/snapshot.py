@@ -7,8 +7,8 @@ compares them with the classes. Not here: where snapshots are kept, and how long
 
 The form is MessagePack: it can hold bytes, it is written and read in C, it has bounds, and unlike pickle and marshal it
 cannot make anything but data. What rules do in every request (a CRS makes sixty records and sets forty members of TX
-before it looks at anything) is written as a number: both sides know it from a trial run. In front stand the fingerprint of the rules, for a record names its rule by its place
-in them, and a check sum.
+before it looks at anything) is written as numbers: both sides know it from a trial run. In front stand the fingerprint
+of the rules and of that run, for a record names its rule by its place among them, and a check sum.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ AS_IT_IS: Final = (
 """Attributes of a transaction that are plain data: kept and set again."""
 
 CONVERTED: Final = (
-    "id", "connection", "request", "response", "tx", "records", "interruption", "detected_interruption", "engine", "allow",
-    "removed_targets", "persistent", "sanitiser",
+    "id", "connection", "request", "response", "tx", "records", "interruption", "detected_interruption", "engine",
+    "allow", "removed_targets", "persistent", "sanitiser",
 )  # fmt: skip
 """Attributes that are kept in a form of their own; see `_pack` and `Snapshots.restore`."""
 

@@ -23,7 +23,7 @@ from waf_engine.audit.sanitiser import Sanitiser
 from waf_engine.persistence import OpenCollection
 from waf_engine.runtime import snapshot
 from waf_engine.runtime.exchange import Connection, Request, Response
-from waf_engine.runtime.snapshot import SnapshotError, fingerprint, leave
+from waf_engine.runtime.snapshot import SnapshotError, leave
 from waf_engine.waf import default_registries
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Pair:
         leave(there)
         differences = {
             name: (getattr(here, name), getattr(moved, name))
-            for name in (*snapshot.AS_IT_IS, "interruption", "engine", "allow", "removed_targets", "connection")
+            for name in (*snapshot.AS_IT_IS, "tx", "interruption", "engine", "allow", "removed_targets", "connection")
             if getattr(here, name) != getattr(moved, name)
         }
         assert differences == {}
@@ -223,7 +223,7 @@ def test_each_attribute_is_in_a_table():
     assert [f.name for f in dataclasses.fields(Connection)] == ["client_ip", "client_port", "server_ip", "server_port"]
     assert [f.name for f in dataclasses.fields(OpenCollection)] == ["key", "timeout", "is_new", "changed", "view"]
     assert {name for name in vars(Sanitiser(tx)) if name[0] != "_"} == set(snapshot.SANITISER_KEPT)
-    assert set(snapshot._STATE_CHECKS) | {"tx", "limits", "made_keys"} == set(snapshot.AS_IT_IS)
+    assert set(snapshot._STATE_CHECKS) | {"limits", "made_keys"} == set(snapshot.AS_IT_IS)
 
 
 # -- guards ------------------------------------------------------------------------------------------------------------
@@ -273,7 +273,7 @@ def test_the_fingerprint_is_the_same_in_another_process(waf: WAF):
     command, root = [sys.executable, "-c", script], Path(__file__).parent.parent.parent.parent
     found = subprocess.run(command, input=RULES, text=True, capture_output=True, cwd=root, check=False)
 
-    assert found.stdout.strip() == fingerprint(waf.plan).hex(), found.stderr
+    assert found.stdout.strip() == waf.snapshots.fingerprint.hex(), found.stderr
 
 
 def test_a_snapshot_is_bounded(waf: WAF):
