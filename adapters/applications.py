@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from adapters.block_page import BlockPage, BlockPageError, read_block_page
+from adapters.block_page import BlockPage, BlockPageError, loaded_block_page
 from adapters.client_address import TrustedProxies
 from adapters.config_model import ConfigError
 from adapters.skipping import SkipList
@@ -89,7 +89,7 @@ def make_application(
     """
     skip, budget = config.skip, config.budget
     try:
-        page = read_block_page(config.block_page) if config.block_page else None
+        page = loaded_block_page(config.block_page) if config.block_page else None
     except BlockPageError as error:
         where = config.block_page_at or config.where
         raise ConfigError([Diagnostic(Severity.ERROR, "block-page", str(error), where)]) from error

@@ -25,6 +25,9 @@ MAX_FILLED = 12_000
 MACROS = ("UNIQUE_ID", "RULE_ID", "STATUS", "REMOTE_ADDR", "APPLICATION")
 """What can stand in a page as ``%{NAME}``."""
 
+_read: dict[str, BlockPage] = {}
+"""What was read, by path: as many as configurations ever named."""
+
 _MACRO = re.compile(r"%\{([^}]{0,40})\}")
 
 
@@ -89,8 +92,21 @@ def read_block_page(path: str | Path) -> BlockPage:
     if b"\0" in data:
         raise BlockPageError(f"the block page {path} holds a NUL byte")
     try:
-        return parse_block_page(data.decode("utf-8"))
+        page = _read[str(path)] = parse_block_page(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise BlockPageError(f"the block page {path} is not UTF-8: see byte {error.start}") from error
     except BlockPageError as error:
         raise BlockPageError(f"the block page {path}: {error}") from error
+    return page
+
+
+def loaded_block_page(path: str) -> BlockPage:
+    """The page as it was last read, in this process or the one that it was forked from; else it is read now.
+
+    Each start and each reload reads it, to see whether it can be used. A worker that takes a dead one's place, days
+    later, must neither show another page than its siblings nor fail because the file is gone.
+
+    Raises:
+        BlockPageError: as `read_block_page`.
+    """
+    return _read.get(path) or read_block_page(path)

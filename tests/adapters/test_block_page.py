@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.block_page import MACROS, MAX_FILLED, MAX_PAGE, BlockPageError, parse_block_page, read_block_page
+from adapters.block_page import (
+    MACROS,
+    MAX_FILLED,
+    MAX_PAGE,
+    BlockPageError,
+    loaded_block_page,
+    parse_block_page,
+    read_block_page,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,3 +86,18 @@ def test_the_largest_file(tmp_path: Path) -> None:
     file.write_bytes("é".encode() * (MAX_PAGE // 2))
 
     assert read_block_page(str(file)).fill(VALUES) == "é" * (MAX_PAGE // 2)
+
+
+def test_a_page_stays_as_it_was_read_until_it_is_read_again(tmp_path: Path) -> None:
+    """A worker that takes a dead one's place shows the page of its siblings, also when the file is gone."""
+    file = tmp_path / "page.html"
+    file.write_text("one")
+    assert loaded_block_page(str(file)).fill(VALUES) == "one"
+    file.write_text("two")
+    assert loaded_block_page(str(file)).fill(VALUES) == "one"
+    read_block_page(file)
+    file.unlink()
+
+    assert loaded_block_page(str(file)).fill(VALUES) == "two"
+    with pytest.raises(BlockPageError):
+        loaded_block_page(str(tmp_path / "none"))
