@@ -4,6 +4,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adapters.metrics.recorder import Recorder
 from adapters.metrics.sheet import Sheet, series
@@ -258,6 +260,22 @@ def test_frames_sent(recorder: Recorder):
         ("agent-hello",): 1, ("ack",): 2, ("agent-disconnect",): 1,
     }  # fmt: skip
     assert _counts(recorder, "spoa_waf_sent_bytes_total") == {(): len(frames)}
+
+
+@given(st.lists(st.tuples(st.sampled_from([101, 102, 103, 3]), st.binary(max_size=300)), max_size=20))
+def test_as_many_frames_as_were_sent(frames: list[tuple[int, bytes]]):
+    recorder = Recorder(Sheet(()))
+    recorder.sent(b"".join((1 + len(body)).to_bytes(4, "big") + bytes([kind]) + body for kind, body in frames))
+
+    assert sum(_counts(recorder, "spoa_waf_frames_sent_total").values()) == sum(kind != 3 for kind, _ in frames)
+
+
+@given(st.binary(max_size=40))
+def test_bytes_that_are_no_frames_do_no_harm(data: bytes):
+    recorder = Recorder(Sheet(()))
+    recorder.sent(data)
+
+    assert _counts(recorder, "spoa_waf_sent_bytes_total") == ({(): len(data)} if data else {})
 
 
 def test_what_waits(recorder: Recorder):
