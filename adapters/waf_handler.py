@@ -370,26 +370,21 @@ class WafHandler:
                 self._say(text, logging.WARNING, application.name)
 
     def _report(self, error: Exception, message: str, stream_id: int) -> Reason:
-        """Log why there is no verdict, the expected now and then, the unexpected each time."""
-        if not isinstance(error, TroubleError):
-            fields = {"message": message, "stream": stream_id}
-            self._logger.error("a message could not be evaluated", exc_info=error, extra={"fields": fields})
-            reason = reason_of(error)
-            self.observer.trouble(reason)
+        """Log why there is no verdict, each cause now and then: a client may be able to repeat it at will."""
+        expected = isinstance(error, TroubleError)
+        reason = error.reason if isinstance(error, TroubleError) else reason_of(error)
+        self.observer.trouble(reason)
+        held = self._occasional.due(f"{reason}{message}" if expected else f"{type(error)}{_origin(error)}")
+        if held is None:
             return reason
-        self.observer.trouble(error.reason)
-        held = self._occasional.due(f"{error.reason}{message}")
-        if held is not None:
-            event(
-                self._logger,
-                logging.ERROR,
-                f"no verdict: {error.reason.word}",
-                detail=error.detail,
-                message_name=message,
-                stream=stream_id,
-                **({"repeated": held} if held else {}),
-            )
-        return error.reason
+        more = {"repeated": held} if held else {}
+        if isinstance(error, TroubleError):
+            text, details = f"no verdict: {reason.word}", {"detail": error.detail, "message_name": message}
+            event(self._logger, logging.ERROR, text, **details, stream=stream_id, **more)
+        else:
+            fields = {"message": message, "stream": stream_id, **more}
+            self._logger.error("a message could not be evaluated", exc_info=error, extra={"fields": fields})
+        return reason
 
     def _say(self, text: str, level: int, application: str, detail: str = "") -> None:
         held = self._occasional.due(text + application)
@@ -409,6 +404,14 @@ _LETTERS = bytes(65 + number % 26 for number in range(256))
 def random_id() -> str:
     """An id as coraza-spoa makes it: 16 letters from A to Z."""
     return secrets.token_bytes(16).translate(_LETTERS).decode("ascii")
+
+
+def _origin(error: Exception) -> str:
+    """Where an exception was raised, as file and line."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    return "" if place is None else f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}"
 
 
 def _application_name(arguments: Arguments) -> str | None:

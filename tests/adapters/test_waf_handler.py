@@ -458,6 +458,17 @@ def test_an_engine_that_fails_is_an_error_at_once(method: str) -> None:
     assert stand.said("no verdict")[0]["detail"] == "id x: failed"
 
 
+def test_one_failure_does_not_fill_the_log() -> None:
+    """Who finds a request that makes us fail can send it as often as he likes."""
+    stand = Stand(waf=Broken("process_request_body"))
+    for _ in range(20):
+        assert stand.ask()["error"] == 512
+    stand.clock.now += 11
+    stand.ask()
+
+    assert [fields.get("repeated") for fields in stand.said("a message could not be evaluated")] == [None, 19]
+
+
 def test_an_engine_that_fails_at_the_response() -> None:
     stand = Stand(waf=Broken("process_response_headers"))
     stand.ask(id="x")
