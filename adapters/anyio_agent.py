@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup, TaskStatus
 
     from adapters.answering import Action, EventedHandler, Handler
-    from spop_proto import Event, Limits
+    from spop_proto import Event, HAProxyHello, Limits
 
     AsyncHandler: TypeAlias = Callable[[Notify], Awaitable[Iterable[Action]]]
     Later: TypeAlias = Awaitable[Iterable[Action]]
@@ -72,7 +72,7 @@ class AnyioAgent:
         limits: what connections accept.
         max_connections: how many are served at a time.
         drain_seconds: how long connections may take to end after `stop`.
-        capabilities: what connections offer.
+        capabilities: what connections offer, see `AgentConnection`.
         observer: is told what happens on connections.
     """
 
@@ -85,7 +85,7 @@ class AnyioAgent:
         limits: Limits | None = None,
         max_connections: int = MAX_CONNECTIONS,
         drain_seconds: float = DRAIN_SECONDS,
-        capabilities: Collection[Capability] = CAPABILITIES,
+        capabilities: Collection[Capability] | Callable[[HAProxyHello], Collection[Capability]] = CAPABILITIES,
         observer: Observer | None = None,
     ) -> None:
         self.handler, self.limits, self.reporter = handler, limits, Reporter(logger)
@@ -281,8 +281,15 @@ class _Connection:
         connection = self._connection
         try:
             while not connection.should_close:
-                if self._agent.give is not None and self._hand_over(self._agent.give):
-                    return
+                # One with TLS stays: its keys are in this process.
+                if self._agent.give is not None and not isinstance(self._sock, TlsSocket):
+                    if self._hand_over(self._agent.give):
+                        return
+                    if connection.in_flight:  # read no more before these are answered, or it would never be idle
+                        with anyio.CancelScope() as self._waiting:
+                            await anyio.sleep_forever()
+                        self._waiting = None
+                        continue
                 data, events = await self._read()
                 for event in events:
                     if isinstance(event, Notify):
@@ -331,13 +338,8 @@ class _Connection:
         return data, events
 
     def _hand_over(self, give: Give) -> bool:
-        """Let another process go on with this connection, if nothing on it is begun; whether it was so.
-
-        One with TLS stays: its keys are in this process.
-        """
+        """Let another process go on with this connection, if nothing on it is begun; whether it was so."""
         connection = self._connection
-        if isinstance(self._sock, TlsSocket):
-            return False
         if connection.hello is None:
             self._given = not self._received and give(self._sock, b"")
         elif connection.idle:

@@ -27,7 +27,7 @@ from spop_proto._payloads import decode_items, decode_messages, encode_actions, 
 from spop_proto._state import AGENT_RECEIVES, AGENT_SENDS, AgentInput, AgentState, Effect, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from spop_proto._events import AgentHello, Event, HAProxyHello
 
@@ -70,8 +70,8 @@ class AgentConnection(Connection):
 
     Args:
         limits: What to accept; see `Limits`.
-        capabilities: What we are willing to do: PIPELINING and FRAGMENTATION, or fewer. ASYNC is not offered by this
-            package.
+        capabilities: What we are willing to do: PIPELINING and FRAGMENTATION, or fewer, or what says that of HAProxy's
+            HELLO. ASYNC is not offered by this package.
         stall_mitigation: Keep what HAProxy >= 3.1 has to read below its buffer, which a full one makes it stall
             (spop.md 2.6): no ACK of the full max-frame-size, none above a twentieth of the buffer together with others
             in a write.
@@ -84,7 +84,7 @@ class AgentConnection(Connection):
         self,
         limits: Limits | None = None,
         *,
-        capabilities: Collection[Capability] = _DEFAULT_CAPABILITIES,
+        capabilities: Collection[Capability] | Callable[[HAProxyHello], Collection[Capability]] = _DEFAULT_CAPABILITIES,
         stall_mitigation: bool = True,
         strict: bool = False,
         refuse_healthchecks: bool = False,
@@ -98,7 +98,8 @@ class AgentConnection(Connection):
         self.unknown_frames = 0
         """How many frames of unknown types were skipped."""
         self._state = AgentState.WAIT_HELLO
-        self._capabilities = frozenset(capabilities)
+        self._choose = capabilities if callable(capabilities) else None
+        self._capabilities = frozenset(() if callable(capabilities) else capabilities)
         self._stall_mitigation = stall_mitigation
         self._strict = strict
         self._gate = self._refuse_early
@@ -274,6 +275,8 @@ class AgentConnection(Connection):
 
     def _receive_hello(self, frame: bytes, header: Header, events: list[Event]) -> None:
         hello = read_haproxy_hello(decode_items(frame, header.size, self.limits))
+        if self._choose is not None:
+            self._capabilities = frozenset(self._choose(hello))
         agreed = negotiate(hello, frame_size=self.limits.frame_size, capabilities=self._capabilities)
         self.hello = hello
         events.append(hello)

@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from adapters.workers.status import Slot
     from spop_proto import Message
 
-SECONDS = 0.4
-"""How long another worker may take: below the `timeout processing` of 500 ms that people have."""
+SECONDS = 1.0
+"""How long another worker may take. HAProxy gives up after its `timeout processing`, mostly sooner; a worker that takes
+longer hangs, or the machine does."""
 RESPONSE = "coraza-res"
 ID_NAMES = frozenset({"id", "unique-id", "unique_id"})
 LIMITS = Limits(frame_size=16 << 20, in_flight=10_000, fragment_bytes=16 << 20)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from adapters.anyio_agent import AnyioAgent
+from adapters.anyio_agent import CAPABILITIES, AnyioAgent
 from adapters.assembly import make_handler, open_log, reopen_logs, wafs_of
 from adapters.background import Background
 from adapters.logs import event
@@ -35,17 +35,26 @@ if TYPE_CHECKING:
     from adapters.transactions import TransactionStore
     from adapters.workers.generation import Loaded
     from adapters.workers.shared import Shared
+    from spop_proto import HAProxyHello
 
 BEAT_EVERY = 0.25
 LINGER = 2.0
 """Seconds for which a worker that drains stays when nothing waits: it still knows which requests were blocked."""
 ANOTHER = 255
 """The number of the listener of a connection that is past its handshake."""
-CAPABILITIES = frozenset({Capability.FRAGMENTATION})
-"""No pipelining, or HAProxy puts up to 20 requests on one connection, which is one worker's. HAProxy 2.8 with two
-threads and 16 clients had two busy connections then, and of 4 workers two had nothing to do (processor time of the
-busiest and the idlest in 3 s: 1.4 and 0.01 s; without it 1.2 and 0.4 s). From 3.1 on it is the same. Without it a
-connection has one request at a time, and there are as many as requests that run, dealt out evenly."""
+
+
+def capabilities_for(hello: HAProxyHello) -> frozenset[Capability]:
+    """What a connection offers: pipelining only to HAProxy <= 3.0, which is known by its being able to do async.
+
+    From 3.1 on HAProxy puts up to 20 requests on one connection that does pipelining, which is one worker's, and does
+    not open another one before; without it there is a connection for each request that runs, dealt out evenly. HAProxy
+    <= 3.0 has one busy connection or two for each of its threads, and with pipelining half the waiting time (2.8, 50
+    clients: p50 14 instead of 28 ms). Without it 2.6 now and then forgets requests in its queue, for good: seen in 3 of
+    9 runs of 4 s, and in none of 6 with it.
+    """
+    legacy = Capability.ASYNC in hello.capabilities
+    return frozenset({Capability.FRAGMENTATION, *((Capability.PIPELINING,) if legacy else ())})
 
 
 class Worker:
@@ -98,7 +107,7 @@ class Worker:
                 forwarding,
                 self.logger,
                 drain_seconds=self._drain_seconds,
-                capabilities=CAPABILITIES if self._loaded.workers > 1 else CAPABILITIES | {Capability.PIPELINING},
+                capabilities=capabilities_for if self._loaded.workers > 1 else CAPABILITIES,
                 observer=self._observer,
             )
             # What others forward is answered by the real handler: it is not forwarded again.

@@ -52,8 +52,9 @@ def shared() -> Iterator[Shared]:
     made = Shared(1)
     yield made
     for channel in made.channels:
-        for end in channel.empty():
-            end.close()
+        for message in channel.empty():
+            if message.sock is not None:
+                message.sock.close()
     made.close()
 
 

@@ -1,0 +1,189 @@
+"""Fifty clients behind a real HAProxy, four workers, responses checked: nothing is lost, whatever happens to the agent.
+
+Each run takes some seconds. `SPOA_WAF_FULL=1 ./dev test tests/adapters/test_processes.py -s` runs them for a minute
+each, with 20 reloads, and holds every answer to 250 ms; that needs a machine with nothing else to do.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import statistics
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.adapters.harness import haproxy_binaries
+from tests.adapters.workers.stand import ANSWER_SECONDS, CLIENTS, FULL, RULES, Clients, Stand, until
+from tests.conftest import absent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.adapters.harness import Processes
+
+pytestmark = [pytest.mark.haproxy, pytest.mark.slow, pytest.mark.timeout(240)]
+
+SECONDS = 60.0 if FULL else 6.0
+KILL_EVERY = 2.0
+AFTER_A_KILL = 1.0
+"""Seconds in which what a killed worker had in hand fails: requests at once, waiting ones with their response."""
+
+
+@pytest.fixture
+def stand(processes: Processes) -> Stand:
+    return Stand(processes, binary("pypi"))
+
+
+def binary(kind: str) -> str:
+    path = dict(haproxy_binaries()).get(kind)
+    if path is None:
+        absent(f"no HAProxy of the kind {kind} on this machine")
+    return path
+
+
+def run(stand: Stand, disturb: Callable[[float], None] | None = None) -> Clients:
+    """Let the clients ask, and disturb the agent now and then; what they saw."""
+    clients = Clients(stand.port)
+    clients.start()
+    try:
+        begin = time.monotonic()
+        while time.monotonic() < begin + SECONDS:
+            if disturb is None:
+                threading.Event().wait(0.2)
+            else:
+                disturb(begin)
+    finally:
+        clients.stop()
+    times = sorted(answer.seconds for answer in clients.answers)
+    cuts = statistics.quantiles(times, n=100)
+    sys.stdout.write(
+        f"{len(times)} answers in {SECONDS:g} s, p50 {cuts[49] * 1000:.0f} ms, p99 {cuts[98] * 1000:.0f} ms, "
+        f"longest {times[-1] * 1000:.0f} ms, {len(clients.failed)} without a verdict\n"
+    )
+    assert clients.broken == []
+    assert clients.wrong == []
+    assert len(times) > CLIENTS * 4
+    if FULL:
+        assert stand.slow_answers() == []
+    return clients
+
+
+@pytest.mark.parametrize("kind", ["debian", "pypi"])
+def test_every_response_finds_its_transaction(processes: Processes, kind: str) -> None:
+    stand = Stand(processes, binary(kind))
+    stand.start()
+    clients = run(stand)
+
+    assert clients.failed == []
+    assert "transaction-not-found" not in stand.log()
+    assert stand.log("shop.log").count('[id "100"]') >= len([each for each in clients.answers if each.status == 403])
+
+
+def test_reloads_and_new_logs_lose_nothing(stand: Stand) -> None:
+    stand.start()
+    count = 0
+
+    def disturb(begin: float) -> None:
+        nonlocal count
+        count += 1
+        (stand.folder / "shop.log").rename(stand.folder / f"shop.log.{count}")
+        stand.signal(signal.SIGUSR1, wait_for="logs reopened")
+        stand.signal(signal.SIGHUP, wait_for="reloaded address")
+        threading.Event().wait(max(0.0, begin + count * SECONDS / 20 - time.monotonic()) if FULL else 0.3)
+
+    clients = run(stand, disturb)
+
+    assert count >= (20 if FULL else 2)
+    assert clients.failed == []
+    lines = "".join(each.read_text() for each in stand.folder.glob("shop.log*"))
+    attacks = len([each for each in clients.answers if each.status == 403])
+    leaks = len([each for each in clients.answers if each.status == 502])
+    assert (lines.count('[id "100"]'), lines.count('[id "101"]')) == (attacks, leaks), "each in the log, and once"
+    until(lambda: len(stand.tree()) == 1, lambda: str(stand.tree()))
+
+
+def test_rules_change_for_all_workers_at_once(stand: Stand) -> None:
+    """After a reload is said to be done no worker judges by the old rules."""
+    stand.start()
+    clients = Clients(stand.port)
+    clients.start()
+    try:
+        threading.Event().wait(1)
+        (stand.folder / "rules.conf").write_text(RULES.replace('"@contains attack"', '"@contains nothing"'))
+        stand.signal(signal.SIGHUP, wait_for="reloaded address")
+        done = time.monotonic()
+        threading.Event().wait(1.5)
+    finally:
+        clients.stop()
+
+    # What had reached an old worker by then is judged by it.
+    later = [each for each in clients.answers if each.at - each.seconds > done + 0.5 and "attack" in each.target]
+    assert {each.status for each in later} == {200}
+    assert clients.failed == []
+
+
+def test_killed_workers_lose_only_what_they_had_in_hand(stand: Stand) -> None:
+    stand.start()
+    kills: list[float] = []
+
+    def disturb(_: float) -> None:
+        threading.Event().wait(KILL_EVERY)
+        workers = stand.workers()
+        kills.append(time.monotonic())
+        os.kill(random.choice(workers), signal.SIGKILL)
+
+    clients = run(stand, disturb)
+
+    unexplained = [each for each in clients.failed if not any(0 <= each.at - kill < AFTER_A_KILL for kill in kills)]
+    assert unexplained == []
+    assert len(clients.failed) <= len(kills) * CLIENTS
+    assert {each.error for each in clients.failed} <= {"1", "256", "257", "516"}
+    if FULL:
+        assert all(each.seconds < ANSWER_SECONDS for each in clients.failed)
+    until(lambda: len(stand.workers()) == 4, lambda: str(stand.tree()))
+
+
+def test_all_of_it_at_once(stand: Stand) -> None:
+    stand.start()
+    kills: list[float] = []
+
+    def disturb(_: float) -> None:
+        stand.signal(signal.SIGHUP, wait_for="reloaded address")
+        stand.agent.send_signal(signal.SIGUSR1)
+        kills.append(time.monotonic())
+        os.kill(random.choice(stand.workers()), signal.SIGKILL)
+        threading.Event().wait(KILL_EVERY)
+
+    clients = run(stand, disturb)
+
+    assert [each for each in clients.failed if not any(0 <= each.at - kill < AFTER_A_KILL for kill in kills)] == []
+    assert "Traceback" not in stand.log("agent.out")
+    until(lambda: len(stand.tree()) == 1 and len(stand.workers()) == 4, lambda: str(stand.tree()))
+    stand.signal(signal.SIGTERM, wait_for="stopping")
+    assert stand.agent.wait(15) == 0
+
+
+def test_the_work_is_shared_out(stand: Stand) -> None:
+    """Not by chance: with few connections, which is what HAProxy opens, each worker has its part."""
+    stand.start()
+
+    def ticks() -> dict[int, int]:
+        return {pid: sum(map(int, _stat(pid)[13:15])) for pid in stand.workers()}
+
+    before = ticks()
+    run(stand)
+    after = ticks()
+    shares = sorted(after[pid] - before[pid] for pid in before)
+
+    assert shares[0] > 0
+    assert shares[0] * 10 > shares[-1]
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text("ascii").split()
