@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 from redis.exceptions import ResponseError
 
+from adapters.metrics.observer import Observer
 from adapters.redis_courier import MAX_QUEUE, PROBE_EVERY, TOLERATED, UNREACHABLE, Courier, url_secrets
 from tests.adapters.redis_server import PASSWORD, RedisServer
 
@@ -41,6 +42,15 @@ def run(
             await courier.close()
 
     return asyncio.run(main())
+
+
+class Told(Observer):
+    def __init__(self) -> None:
+        self.results: list[str] = []
+
+    def shared(self, result: str, seconds: float | None = None) -> None:
+        assert (seconds is None) == (result == "refused")
+        self.results.append(result)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -93,9 +103,11 @@ def test_who_leaves_does_not_disturb_the_others(server: RedisServer):
 
 def test_a_hung_server_costs_bounded_time_and_then_none(server: RedisServer):
     changes: list[Any] = []
+    told = Told()
 
     async def work(courier: Courier) -> Any:
         await courier.ask("PING")
+        courier.observer = told
         server.hang()
         try:
             spent = []
@@ -116,6 +128,7 @@ def test_a_hung_server_costs_bounded_time_and_then_none(server: RedisServer):
     assert answer == b"PONG"
     assert (counters.opened, counters.refused) == (1, 20)
     assert changes == [(False, "no answer within 50 ms"), (True, "")]
+    assert told.results == ["timeout"] * TOLERATED + ["refused"] * 20 + ["ok"]
 
 
 def test_the_loop_goes_on_while_the_server_hangs(server: RedisServer):
