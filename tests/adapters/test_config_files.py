@@ -45,7 +45,7 @@ def test_each_fault_has_its_place(certificates: Certificates, tmp_path: Path):
     found = _faults(certificate=certificates.path("agent.pem"), key=other, cache=page, page=page)
 
     assert [(place, code) for place, code, _ in found] == [
-        (f"c.yaml:3:{36 + len(certificates.path('agent.pem'))}", "tls"),
+        (f"c.yaml:3:{31 + len(certificates.path('agent.pem'))}", "tls"),
         ("c.yaml:4:15", "cache-folder"),
         ("c.yaml:8:17", "block-page"),
     ]
