@@ -197,7 +197,9 @@ class Generation:
         config = None
         with note_sources() as sources:
             try:
-                config, rule_sets = load_all(order.path, background=True, executor=order.executor)
+                config, rule_sets = load_all(
+                    order.path, background=True, executor=order.executor, collections=self._shared.collections
+                )
                 config = order.options.apply(config)
                 workers = config.workers or usable_cores()
                 logs.rotate(config.rotation)
