@@ -61,7 +61,7 @@ def sanitise_response_header(draft: RuleDraft, value: str, _context: ActionConte
 def sanitise_matched(draft: RuleDraft, _value: str, context: ActionContext) -> None:
     """``sanitiseMatched``: mask what this rule matches on, as a whole."""
     matched = context.macro("%{MATCHED_VAR}")
-    draft.effects.append(noted(lambda tx, rule: _hide_matched(tx, rule), None, matched))
+    draft.effects.append(noted(lambda tx, rule: _hide_matched(tx, rule), None, matched))  # noqa: PLW0108  each rule's own
 
 
 @_sanitise("sanitiseMatchedBytes", Value.OPTIONAL)

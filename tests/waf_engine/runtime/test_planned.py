@@ -7,16 +7,17 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.waf_engine.test_crs import reflect
+from tests.conftest import absent
+from tests.waf_engine.test_crs import CRS3_SETTINGS, reflect
 from tests.waf_engine.twins import HARD_RULES, Exchange, Twins, outcome
 from waf_engine.runtime.planned import Block, PhaseProgram, PlannedExecutor
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import ModuleType
 
 FULL = "SPOA_WAF_FULL"
@@ -97,6 +98,25 @@ def test_the_requests_of_the_benchmark_come_to_the_same(corpora: Path, memory: i
         blocked[kind] = {f["interruption"] is not None for f in found}
 
     assert blocked == {kind: {kind == "R6"} for kind in KINDS}
+
+
+@pytest.mark.corpora
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("level", [1, 4])
+def test_the_same_requests_under_crs_3_come_to_the_same(stages: list[bytes], level: int):
+    """Rules with persistent collections and counters; of Debian's package, see `test_crs.py`."""
+    root = Path(os.environ.get("SPOA_WAF_CRS3", "/"))
+    rules = root / "usr/share/modsecurity-crs/rules"
+    if not rules.is_dir():
+        absent(f"no CRS 3.3 at {rules}: install modsecurity-crs, or unpack it and set SPOA_WAF_CRS3")
+    settings = f'SecAction "id:1,phase:1,nolog,pass,setvar:tx.paranoia_level={level},setvar:tx.crs_validate_utf8=1"\n'
+    twins = Twins(settings + CRS3_SETTINGS.format(etc=root / "etc/modsecurity/crs", rules=rules))
+    sample = stages if os.environ.get(FULL) else stages[::24]
+    found = [twins.compare(exchange(raw)) for raw in sample]
+
+    assert sum(len(f["records"]) for f in found) > 30 * len(sample)
+    assert sum(f["interruption"] is not None for f in found) > len(sample) / 4
 
 
 @pytest.mark.corpora
