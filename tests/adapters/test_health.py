@@ -6,6 +6,7 @@ import logging
 import os
 import select
 import socket
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ from adapters.workers.status import State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.adapters.harness import Processes
 
 
 @pytest.fixture(autouse=True)
@@ -230,3 +233,26 @@ def test_a_readiness_without_anybody_who_asks(status: Status):
 
     assert not monitor._forks
     monitor.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_agent_does_not_start_without_its_metrics(processes: Processes, workers: int):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config = f"""\
+bind: 127.0.0.1:0
+workers: {workers}
+metrics: 127.0.0.1:{port}
+log_level: info
+log_file: agent.log
+log_format: console
+applications: [{{name: a, directives: SecRuleEngine On}}]
+"""
+        (processes.folder / "config.yml").write_text(config)
+        agent = processes.start([sys.executable, "-m", "adapters", "serve", "-c", "config.yml"], "agent.out")
+
+        assert agent.wait(30) == 1
+        assert (
+            f"cannot listen on 127.0.0.1:{port}: address already in use" in (processes.folder / "agent.out").read_text()
+        )
