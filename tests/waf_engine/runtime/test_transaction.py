@@ -98,7 +98,7 @@ def test_an_id_is_made_when_none_is_given():
     made = {waf.transaction().id for _ in range(50)}
 
     assert len(made) == 50
-    assert all(len(text) == 16 and text.isalnum() for text in made)
+    assert all(len(text) == 20 and text.isalnum() for text in made)
     assert waf.transaction("mine").id == "mine"
 
 
