@@ -48,6 +48,8 @@ SECOND_LOOK: Final = 0.01
 TAKEN_BACK: Final = 1024
 """Transactions that are taken back at a time."""
 WORDS: Final = (Gone.INTERRUPTED, Gone.SKIPPED, Gone.FAILED)
+SOUGHT: Final = (Gone.UNKNOWN, Gone.LOST, Gone.UNANSWERED)
+"""Unknown here, or known to a worker that has died or does not answer: the server may have it."""
 _TRANSACTION, _WORD = b"T", b"W"
 
 
@@ -160,8 +162,8 @@ class SharedRoom:
         return self._prefix + key.encode("utf-8", "surrogateescape")
 
     def knows(self, key: str) -> bool:
-        """Whether this process knows what became of an id."""
-        return any(store.knows(key) for store in self.stores.values())
+        """Whether this process knows what became of an id, so that the server need not be asked."""
+        return any(store.is_settled(key) for store in self.stores.values())
 
     async def fetch(self, key: str) -> None:
         """Take what the server has of an id into the store of its application."""
@@ -169,6 +171,8 @@ class SharedRoom:
         found = await self.courier.ask("GETDEL", name)
         if found is None:
             await anyio.sleep(SECOND_LOOK)
+            found = await self.courier.ask("GETDEL", name)
+        elif found is UNREACHABLE and self.courier.reachable:  # one batch alone had no answer
             found = await self.courier.ask("GETDEL", name)
         if isinstance(found, bytes):
             self._received(key, found)
@@ -266,6 +270,11 @@ class SharedStore(TransactionStore[Exchange]):
         super().remember(key, gone)
         if gone in WORDS:
             self._send(key, _WORD + self._head + gone.encode())
+
+    def is_settled(self, key: str) -> bool:
+        """Whether a transaction of this id waits here, or what became of it is known."""
+        with self._lock:
+            return key in self._waiting or self._why_gone(key) not in SOUGHT
 
     def note(self, key: str, gone: Gone) -> None:
         """As `remember`, for this process alone."""

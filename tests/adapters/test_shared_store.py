@@ -15,6 +15,7 @@ from adapters.config_model import SharedConfig
 from adapters.logs import Occasional
 from adapters.shared_store import SPARE_SECONDS, SharedHandler, SharedRoom
 from adapters.skipping import SkipList
+from adapters.transactions import Gone
 from adapters.troubles import Reason
 from spop_proto import Message, Notify, SetVar
 from tests.adapters.redis_server import RedisServer
@@ -220,6 +221,16 @@ def test_an_unknown_id_is_looked_for_twice(server: RedisServer):
     one = Agent(server)
     run(one, Agent(server), work=work)
     assert one.room.counters.missing == 1
+
+
+@pytest.mark.parametrize("gone", [Gone.LOST, Gone.UNANSWERED])
+def test_what_a_dead_worker_had_is_on_the_server(server: RedisServer, gone: Gone):
+    async def work(one: Agent, two: Agent) -> None:
+        await one.request("r1", "a=noted")
+        two.stores["shop"].remember("r1", gone)  # as workers/forwarding.py does
+        assert (await two.response("r1"))["rules_hit"] == 2
+
+    run(Agent(server), Agent(server), work=work)
 
 
 def test_without_a_server_each_agent_keeps_its_own(server: RedisServer):
