@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis  # noqa: F401  before a large rule set is set aside: it looks for what gc.freeze hides
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -127,11 +127,11 @@ class WAF:
         self._planning.join(timeout)
         return not self._planning.is_alive()
 
-    def _blank(self) -> Transaction:
+    def _blank(self, executor: Executor = run_phase) -> Transaction:
         """A transaction that nobody hears of."""
         return Transaction(
             self.plan,
-            run_phase,
+            executor,
             transaction_id="plan",
             clock=self._clock,
             body_processors=self._registries.body_processors,

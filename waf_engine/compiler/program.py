@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from waf_engine.compiler.effects import note_of
 from waf_engine.compiler.lane_maker import FOLLOWING, LaneMaker, reads_stale_match
+from waf_engine.compiler.ordinary import stops
 from waf_engine.compiler.plan import PHASES, CompiledRule, Plan
 from waf_engine.compiler.prechecks import precheck_of, tx_reads
 from waf_engine.compiler.static import Reach, all_keys, footprint
@@ -56,7 +57,7 @@ class Passes:
 
 def plan_executor(
     plan: Plan,
-    blank: Callable[[], Transaction],
+    blank: Callable[..., Transaction],
     cache: DatabaseCache,
     memory: Memory | None,
     passes: Passes = Passes(),
@@ -65,7 +66,8 @@ def plan_executor(
 
     Args:
         plan: the compiled rules.
-        blank: makes an empty transaction of the plan, on which rules on TX alone are run once.
+        blank: makes an empty transaction of the plan that nobody hears of, run by the executor that it is given (the
+            reference interpreter).
         cache: where databases come from.
         memory: where lanes remember; None for nowhere.
         passes: which passes to make.
@@ -86,11 +88,12 @@ def plan_executor(
         for phase in PHASES:
             maker.add_phase(phase, phases[phase].rules, reachable[phase])
     maker.finish()
-    programs: dict[tuple[int, ...], PhaseProgram] = {}
-    for history, walk in walked.items():
-        programs[history] = phases[history[-1]].program(maker, walk)
+    programs = {history: phases[history[-1]].program(maker, walk) for history, walk in walked.items()}
     for phase in PHASES:
         programs.setdefault((phase,), phases[phase].program(maker, None))
+    executor = PlannedExecutor(programs)
+    for history, alone in stops(executor, blank).items():
+        programs[history] = phases[history[-1]].program(maker, walked[history], alone)
     return PlannedExecutor(programs)
 
 
@@ -137,8 +140,14 @@ class _Phase:
         changes_rules = any((note := note_of(effect)) is None or note.writes is None for effect in effects)
         return Visit(rule, precheck, tuple(dirties), changes_rules)
 
-    def program(self, maker: LaneMaker, walked: _Walked | None) -> PhaseProgram:
-        """The program for one history; for none (not walked) it has no clean way."""
+    def program(self, maker: LaneMaker, walked: _Walked | None, alone: frozenset[int] = frozenset()) -> PhaseProgram:
+        """The program for one history; for none (not walked) it has no clean way.
+
+        Args:
+            maker: has made the lanes.
+            walked: the phase as it was walked.
+            alone: positions that are better no part of a stretch.
+        """
         laned = maker.laned(self.number)
         visits = tuple(
             replace(visit, laned=laned[i], precheck=None if visit.rule.chain is None else visit.precheck)
@@ -165,7 +174,7 @@ class _Phase:
         clean = sorted({*(i for i in walked.reachable if i not in laned), *walked.blocks})
         return replace(
             program,
-            stretches=_stretches(clean, walked.blocks, visits, len(self.rules)),
+            stretches=_stretches(sorted({*clean, *alone}), walked.blocks, visits, len(self.rules), alone),
             blocks=walked.blocks,
             static=walked.static,
             reachable=frozenset(walked.reachable),
@@ -196,7 +205,11 @@ class _StretchDraft:
 
 
 def _stretches(
-    clean: Sequence[int], blocks: dict[int, Block], visits: Sequence[Visit | None], end: int
+    clean: Sequence[int],
+    blocks: dict[int, Block],
+    visits: Sequence[Visit | None],
+    end: int,
+    alone: frozenset[int],
 ) -> tuple[Stretch, ...]:
     """The clean way in stretches, each as long as can be."""
     done: list[Stretch] = []
@@ -204,6 +217,8 @@ def _stretches(
 
     def close(until: int) -> None:
         nonlocal draft
+        if not draft.positions and until != end:
+            return  # candidates before this place are for the next one
         done.append(Stretch(until, tuple(draft.positions), tuple(draft.checks), draft.block))
         draft = _StretchDraft()
 
@@ -213,9 +228,12 @@ def _stretches(
             draft.add_block(position, block)
             continue
         assert visit is not None
-        if visit.precheck is None:
+        if position in alone or visit.precheck is None:
             close(position)
-            done.append(Stretch(position + 1, (position,), None, None))
+            if visit.laned >= 0:  # lanes name it, and then it is visited
+                done.append(Stretch(position + 1, (), (), None))
+            else:
+                done.append(Stretch(position + 1, (position,), None, None))
         else:
             if not draft.takes(visit):
                 close(position)

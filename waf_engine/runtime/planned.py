@@ -211,6 +211,23 @@ class PlannedExecutor:
         if tx.allow is Allow.PHASE or (tx.allow is Allow.REQUEST and phase == Phase.REQUEST_BODY):
             tx.allow = None
 
+    def wanted(self, tx: Transaction, history: tuple[int, ...]) -> set[int]:
+        """Positions of the rules that a phase evaluated, or would evaluate now: for the planner."""
+        program = self._programs[history]
+        found = set(program.reachable.intersection(tx.candidates or ()))
+        for stretch in program.stretches:
+            for position in stretch.positions:
+                visit = program.visits[position]
+                if visit is None or position in program.blocks:
+                    continue
+                if visit.precheck is None or visit.precheck(tx):
+                    found.add(position)
+        return found
+
+    def with_programs(self, programs: Mapping[tuple[int, ...], PhaseProgram]) -> PlannedExecutor:
+        """An executor with some programs in the place of those it has."""
+        return PlannedExecutor({**self._programs, **programs})
+
 
 def _candidates(tx: Transaction, program: PhaseProgram, phase: int) -> Named:
     """The positions of the rules of this phase that the lanes name."""
