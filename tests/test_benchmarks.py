@@ -37,8 +37,15 @@ def crs() -> None:
         absent(str(error))
 
 
-def test_every_benchmark_is_tested_here():
-    assert sorted(path.stem for path in (ROOT / "benchmarks").glob("bench_*.py")) == ["bench_engine", "bench_spop"]
+TESTED_HERE = {"bench_engine", "bench_spop"}
+TESTED_ELSEWHERE = {"bench_sharing"}
+"""They need what this file has not: a Redis, a HAProxy."""
+
+
+def test_every_benchmark_is_known_here():
+    found = {path.stem for path in (ROOT / "benchmarks").glob("bench_*.py")}
+
+    assert TESTED_HERE <= found <= TESTED_HERE | TESTED_ELSEWHERE
 
 
 @pytest.mark.slow

@@ -167,7 +167,7 @@ class ProfiledWAF(WAF):
         return self.meter.timed(REST, "", run)()
 
 
-def _name_of(_tx: Transaction, rule: CompiledRule) -> str:
+def _name_of(_tx: Transaction, rule: CompiledRule, *_how: object) -> str:
     return str(rule.id)
 
 

@@ -24,7 +24,7 @@ from waf_engine.runtime.transaction import Transaction
 from waf_engine.settings import EngineMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from waf_engine.compiler.plan import CompiledRule
     from waf_engine.runtime.planned import PhaseProgram
@@ -122,7 +122,7 @@ class BoundedTransaction(Transaction):
         self._matched_var: tuple[str, bytes] | None = None
         self._at_work: tuple[str, bytes | bytearray] | None = None  # name and value
         super().__init__(*arguments, **options)
-        self.tick = self._tick
+        self.tick, self.watch = self._tick, self.members
 
     # -- where executors do a step ---------------------------------------------------------------
 
@@ -150,9 +150,8 @@ class BoundedTransaction(Transaction):
         if self._steps <= 0:
             self._look()
 
-    def scan(self, variable: str, entries: Sequence[Entry]) -> Iterator[Entry]:
-        """Members of a variable, each as its turn to be scanned comes."""
-        self.rule = None
+    def members(self, variable: str, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Members of a variable, each as its turn comes."""
         for entry in entries:
             key, value = entry
             self._at_work = (f"{variable}:{key.decode('utf-8', 'backslashreplace')}" if key else variable, value)
@@ -288,4 +287,5 @@ class _Watched(list["Entry"]):
         self._name = name
 
     def __iter__(self) -> Iterator[Entry]:
-        return self._tx.scan(self._name, list(super().__iter__()))
+        self._tx.rule = None  # the scan is for many
+        return self._tx.members(self._name, list(super().__iter__()))

@@ -24,7 +24,7 @@ from waf_engine.uploads import settle
 
 if TYPE_CHECKING:
     import weakref
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from waf_engine.audit.log import TransactionLog
@@ -52,10 +52,12 @@ class Transaction:
     Attributes:
         exceeded: how its budget was exceeded; None while it is not, or when it has none (budget.py).
         tick: to be called now and then by what works long on a body; None without a budget.
+        watch: gives members of a variable one by one, and looks at the time between them; None without a budget.
     """
 
     exceeded: Exceeded | None = None
     tick: Callable[[], None] | None = None
+    watch: Callable[[str, Iterable[Entry]], Iterable[Entry]] | None = None
 
     def __init__(
         self,
