@@ -66,7 +66,8 @@ class Stage:
         (self.folder / name).write_text(self.fit(text))
 
     def start_agent(self, config: str) -> subprocess.Popen[bytes]:
-        return self.processes.start_agent(self.fit(config), self.ports["agent"])
+        """An agent that does not wait at its end for responses which a test never asks for."""
+        return self.processes.start_agent(f"drain_timeout_ms: 100\n{self.fit(config)}", self.ports["agent"])
 
     def start_haproxy(self, binary: str) -> None:
         self.processes.start_haproxy(binary, self.folder / "haproxy.cfg", self.ports["front"])
