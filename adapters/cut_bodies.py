@@ -5,6 +5,11 @@ the engine's (SecRequestBodyLimitAction, SecResponseBodyLimitAction).
 
 What was announced is Content-Length. A body in chunks, or of HTTP/2 without that header, has no announced length, so
 that nobody can tell: it may be whole.
+
+A body that would fit into HAProxy's buffer, but did not come in time, is late: HAProxy was not told to wait for it, as
+in coraza-spoa's own examples, where a browser's form comes in a second packet more often than not. To refuse it would
+block clean requests at random. One that does not fit can never be inspected whole: for that there is the action of the
+limit.
 """
 
 from __future__ import annotations
@@ -22,8 +27,9 @@ MAX_PATHS = 1000
 """Paths that are named in the log, of all applications; a client can invent any number of them."""
 MAX_SHOWN = 200  # bytes of a path in a log line
 
-LITTLE = 4096
-"""Bytes below which it is hardly HAProxy's buffer, of 16 kB unless it was changed, that cuts a body."""
+BUFFER = 15_000
+"""Bytes of head and body that fit into HAProxy's buffer: 16,384 less `tune.maxrewrite` (1,024) and the first line.
+Where it was enlarged, whoever did so waits for bodies as well."""
 
 BODILESS = (204, 304)  # and 1xx: RFC 9110, 6.4.1
 
@@ -33,7 +39,8 @@ class Extent(Enum):
 
     WHOLE = "whole"
     PERHAPS = "perhaps whole"
-    PART = "a part"
+    LATE = "a part; the rest would fit"
+    PART = "a part; the rest does not fit"
 
 
 def extent(headers: Headers, received: int) -> tuple[Extent, int]:
@@ -56,7 +63,8 @@ def extent(headers: Headers, received: int) -> tuple[Extent, int]:
     if chunked or (announced < 0 and received):
         return Extent.PERHAPS, 0
     if announced > received:
-        return Extent.PART, announced
+        head = sum(len(name) + len(value) + 4 for name, value in headers)
+        return (Extent.LATE if head + announced <= BUFFER else Extent.PART), announced
     return Extent.WHOLE, max(0, announced)
 
 
@@ -77,7 +85,15 @@ class CutBodies:
         self._told: set[tuple[str, bytes, str]] = set()
 
     def tell(
-        self, logger: logging.Logger, application: str, path: bytes, direction: str, *, received: int, announced: int
+        self,
+        logger: logging.Logger,
+        application: str,
+        path: bytes,
+        direction: str,
+        *,
+        received: int,
+        announced: int,
+        late: bool,
     ) -> None:
         """Write a line, unless this was said already.
 
@@ -88,6 +104,7 @@ class CutBodies:
             direction: ``request`` or ``response``.
             received: bytes that came.
             announced: bytes that were to come.
+            late: whether they would have fit.
         """
         key = (application, path[:MAX_SHOWN], direction)
         if key in self._told or len(self._told) > self._limit:
@@ -104,12 +121,12 @@ class CutBodies:
             path=path[:MAX_SHOWN].decode("utf-8", "backslashreplace"),
             received=received,
             announced=announced,
-            hint=_hint(direction, received),
+            hint=_hint(direction, late=late),
         )
 
 
-def _hint(direction: str, received: int) -> str:
+def _hint(direction: str, *, late: bool) -> str:
     wait = "option http-buffer-request" if direction == "request" else "http-response wait-for-body, and a spoe-group"
-    if received < LITTLE:
+    if late:
         return f"HAProxy does not wait for bodies: {wait}"
     return f"a larger tune.bufsize and max-frame-size, where there is {wait}"

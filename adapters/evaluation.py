@@ -27,10 +27,11 @@ to nearly twice of that."""
 
 @dataclass(slots=True)
 class Cut:
-    """A body of which only a part came: bytes that came, and that were announced."""
+    """A body of which only a part came: bytes that came, that were announced, and whether these would have fit."""
 
     received: int
     announced: int
+    late: bool
 
 
 @dataclass(slots=True)
@@ -120,8 +121,8 @@ def feed_request(
         return interruption
     if body_sent and transaction.request_body_access:
         how_much, announced = extent(request.headers, len(body))
-        if how_much is Extent.PART:
-            exchange.cut = Cut(len(body), announced)
+        if how_much in (Extent.PART, Extent.LATE):
+            exchange.cut = Cut(len(body), announced, how_much is Extent.LATE)
         if how_much is not Extent.WHOLE and (
             interruption := transaction.request_body_is_partial(certain=how_much is Extent.PART)
         ):
@@ -148,8 +149,8 @@ def feed_response(exchange: Exchange, response: HttpResponse, *, body_sent: bool
         return interruption
     if body_sent and has_body(transaction.request.method, response.status) and transaction.inspects_response_body:
         how_much, announced = extent(response.headers, len(body))
-        if how_much is Extent.PART:
-            exchange.cut = Cut(len(body), announced)
+        if how_much in (Extent.PART, Extent.LATE):
+            exchange.cut = Cut(len(body), announced, how_much is Extent.LATE)
         if how_much is not Extent.WHOLE and (
             interruption := transaction.response_body_is_partial(certain=how_much is Extent.PART)
         ):

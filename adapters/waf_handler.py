@@ -326,6 +326,7 @@ class WafHandler:
                 direction,
                 received=cut.received,
                 announced=cut.announced,
+                late=cut.late,
             )
         exceeded = transaction.exceeded
         if exceeded is not None and not exchange.over_budget:

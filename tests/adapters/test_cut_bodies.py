@@ -13,11 +13,14 @@ from tests.adapters.conformance import recording_logger
     [
         ([], 0, (Extent.WHOLE, 0)),
         ([(b"content-length", b"5")], 5, (Extent.WHOLE, 5)),
-        ([(b"Content-Length", b" 5 ")], 4, (Extent.PART, 5)),
-        ([(b"content-length", b"5")], 0, (Extent.PART, 5)),
+        ([(b"Content-Length", b" 5 ")], 4, (Extent.LATE, 5)),
+        ([(b"content-length", b"5")], 0, (Extent.LATE, 5)),
+        ([(b"content-length", b"14000")], 13_000, (Extent.LATE, 14_000)),
+        ([(b"content-length", b"14000"), (b"cookie", b"x" * 1000)], 13_000, (Extent.PART, 14_000)),
+        ([(b"content-length", b"40000")], 0, (Extent.PART, 40_000)),
         ([(b"content-length", b"0")], 0, (Extent.WHOLE, 0)),
         ([(b"content-length", b"5")], 6, (Extent.WHOLE, 5)),
-        ([(b"content-length", b"5"), (b"content-length", b"7")], 5, (Extent.PART, 7)),
+        ([(b"content-length", b"5"), (b"content-length", b"7")], 5, (Extent.LATE, 7)),
         ([(b"content-length", b"five")], 3, (Extent.PERHAPS, 0)),
         ([(b"content-length", b"9" * 30)], 3, (Extent.PERHAPS, 0)),
         ([(b"content-length", b"-1")], 0, (Extent.WHOLE, 0)),
@@ -43,11 +46,11 @@ def test_each_path_is_told_of_once() -> None:
     logger, lines = recording_logger()
     cut = CutBodies(paths=3)
     for _ in range(2):
-        cut.tell(logger, "a", b"/x", "request", received=0, announced=9)
-        cut.tell(logger, "a", b"/x", "response", received=5000, announced=9000)
-        cut.tell(logger, "b", b"/" + b"\xff" * 5000, "request", received=5, announced=9)
-        cut.tell(logger, "b", b"/fourth", "request", received=5, announced=9)
-        cut.tell(logger, "b", b"/fifth", "request", received=5, announced=9)
+        cut.tell(logger, "a", b"/x", "request", received=0, announced=9, late=True)
+        cut.tell(logger, "a", b"/x", "response", received=5000, announced=90_000, late=False)
+        cut.tell(logger, "b", b"/" + b"\xff" * 5000, "request", received=5, announced=9, late=True)
+        cut.tell(logger, "b", b"/fourth", "request", received=5, announced=9, late=True)
+        cut.tell(logger, "b", b"/fifth", "request", received=5, announced=9, late=True)
 
     fields = [line.fields for line in lines]
     assert [each.get("path") for each in fields[:2]] == ["/x", "/x"]

@@ -55,7 +55,7 @@ def test_scores_hits_and_cut_bodies() -> None:
         "SecAction \"id:100001,phase:1,pass,msg:'own'\""
     )
     request(exchange)
-    exchange.cut = Cut(1, 2)
+    exchange.cut = Cut(1, 2, late=True)
 
     assert answer(exchange, is_response=True, export_ids=True) == CLEAN | {
         "rules_hit": 1, "anomaly_score": 5, "score_out": -4, "rule_ids": "942100", "body_truncated": 1,

@@ -24,6 +24,7 @@ from spop_proto import Message, Notify, Scope, SetVar
 from waf_engine import WAF, Transaction
 from waf_engine.bodies import body_processors
 from waf_engine.runtime.budget import Budget
+from waf_engine.types import BodyResult
 from waf_engine.waf import default_registries
 
 if TYPE_CHECKING:
@@ -749,8 +750,8 @@ def _no_memory() -> None:
 def test_a_body_parser_that_fails(fault: Callable[[], object], answer: dict[str, object]) -> None:
     """Whatever happens within, HAProxy is told at once, and nothing of the transaction is left."""
 
-    def process(_: bytes, __: object) -> Any:
-        return fault()
+    def process(body: bytes, _: object) -> Any:
+        return fault() if body == b"bad" else BodyResult()  # plans are made by the help of other bodies
 
     registry = body_processors.copy()
     registry.add(process, "FAULTY")
@@ -759,7 +760,7 @@ def test_a_body_parser_that_fails(fault: Callable[[], object], answer: dict[str,
     stand = Stand(waf=WAF.from_directives(rules, registries=registries))
     seen = stand.handler.observer = Observed()
 
-    assert stand.ask(id="x", method="POST", body=b"b") == answer
+    assert stand.ask(id="x", method="POST", body=b"bad") == answer
     assert len(stand.applications["a"].store) == 0
     assert seen.told == [("failed", "a", False), ("trouble", Reason(answer["error"]))]  # type: ignore[arg-type]  # an int
     assert stand.ask("coraza-res", id="x", status=200)["reason"] == "transaction-not-found"
@@ -809,15 +810,15 @@ def test_a_budget_never_makes_detection_only_an_error() -> None:
 def test_a_cut_body_is_told_of_once_for_each_path_and_judged_by_the_limits_action() -> None:
     stand = Stand()  # Reject is the default
     seen = stand.handler.observer = Observed()
-    cut = "content-type: application/x-www-form-urlencoded\r\ncontent-length: 99\r\n\r\n"
+    cut = "content-type: application/x-www-form-urlencoded\r\ncontent-length: 99000\r\n\r\n"
     for _ in range(3):
         answer = stand.ask(method="POST", path="/upload", headers=cut, body=b"a=b")
         assert (answer["fail"], answer["status"], answer["ruleid"], answer["body_truncated"]) == (1, 413, 0, 1)
     stand.ask(method="POST", path="/other", headers=cut, body=b"a=b")
 
     assert [(each["path"], each["received"], each["announced"]) for each in stand.said("was cut")] == [
-        ("/upload", 3, 99),
-        ("/other", 3, 99),
+        ("/upload", 3, 99_000),
+        ("/other", 3, 99_000),
     ]
     assert seen.told == [("truncated", "a", False)] * 4
 
