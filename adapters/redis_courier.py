@@ -3,9 +3,10 @@
 Here: connections, batches, what happens when the server is slow or gone. Not here: what is asked.
 
 All questions that come up while a batch is on its way go out together as the next one, so that under load one costs a
-fifth of what it costs alone. No question waits longer than two time-outs. After `TOLERATED` batches in a row without an
-answer the breaker opens: every question is answered with `UNREACHABLE` at once, and only a probe, twice a second, waits
-for the server. Connections belong to the loop that asked first; after a fork a courier starts anew.
+fifth of what it costs alone. A question without an answer is asked once more, so questions must not mind that. None
+waits longer than three time-outs. After `TOLERATED` batches in a row without an answer the breaker opens: every
+question is answered with `UNREACHABLE` at once, and only a probe, twice a second, waits for the server. Connections
+belong to the loop that asked first; after a fork a courier starts anew.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     Command = tuple[bytes | str | int, ...]
-    Asked = tuple[Command, asyncio.Future[Any]]
+    Asked = tuple[Command, asyncio.Future[Any], bool]
+    """The question, its answer, whether it was asked before."""
 
 MAX_BATCH: Final = 64
 LANES: Final = 2
@@ -114,7 +116,7 @@ class Courier:
             self.observer.shared("refused")
             future.set_result(UNREACHABLE)
         else:
-            self._queue.append((command, future))
+            self._queue.append((command, future, False))
             self._work.set()
         return future
 
@@ -122,7 +124,7 @@ class Courier:
         """Ask what is still to be asked, then let go of the connections."""
         if self._loop is None or self._pid != os.getpid():
             return
-        if waiting := [future for _, future in self._queue]:
+        if waiting := [future for _, future, _ in self._queue]:
             await asyncio.wait(waiting, timeout=2 * self._timeout)
         for task in self._tasks:
             task.cancel()
@@ -154,9 +156,9 @@ class Courier:
         try:
             async with _patience(self._timeout):
                 await _connect(connection)
-                commands = [command for command, _ in batch]
+                commands = [command for command, _, _ in batch]
                 await connection.send_packed_command(connection.pack_commands(commands))
-                for _, future in batch:
+                for _, future, _ in batch:
                     answer = await _answer(connection)
                     answered += 1
                     if not future.done():  # its asker may have left
@@ -171,11 +173,20 @@ class Courier:
             seconds = time.perf_counter() - begin
             for _ in batch[:answered]:
                 self.observer.shared("ok", seconds)
-            for _, future in batch[answered:]:
+            self._ask_again(batch[answered:], why, seconds)
+
+    def _ask_again(self, batch: list[Asked], why: str, seconds: float) -> None:
+        """Give questions without an answer one more chance, first of all; those that had it are answered."""
+        for command, future, again in reversed(batch):
+            if future.done():
+                continue
+            if again or self._open:
                 self.counters.failed += 1
                 self.observer.shared(why, seconds)
-                if not future.done():
-                    future.set_result(UNREACHABLE)
+                future.set_result(UNREACHABLE)
+            else:
+                self._queue.appendleft((command, future, True))
+        self._work.set()
 
     def _failed(self, error: BaseException) -> None:
         self._failures += 1

@@ -10,8 +10,8 @@ word. The agent that had the request remembers its id, and when the time is over
 still there, to run its last phase and write its log.
 
 When the server does not answer, transactions stay where they are: a response finds its own if it comes to the same
-agent, else it is answered with `transaction-not-found`. No request waits for the server longer than two time-outs, and
-none at all while the breaker is open.
+agent, else it is answered with `transaction-not-found`. No request waits for the server longer than three time-outs,
+and none at all while the breaker is open.
 """
 
 from __future__ import annotations
@@ -171,8 +171,6 @@ class SharedRoom:
         found = await self.courier.ask("GETDEL", name)
         if found is None:
             await anyio.sleep(SECOND_LOOK)
-            found = await self.courier.ask("GETDEL", name)
-        elif found is UNREACHABLE and self.courier.reachable:  # one batch alone had no answer
             found = await self.courier.ask("GETDEL", name)
         if isinstance(found, bytes):
             self._received(key, found)

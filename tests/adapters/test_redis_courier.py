@@ -123,12 +123,12 @@ def test_a_hung_server_costs_bounded_time_and_then_none(server: RedisServer):
 
     spent, answer, counters = run(server.url, work, timeout=0.05, changes=changes)
 
-    assert max(spent[:TOLERATED]) < 0.5
-    assert sum(spent[TOLERATED:]) < 0.05
+    assert spent[0] < 0.5  # it was asked twice
+    assert sum(spent[1:]) < 0.05
     assert answer == b"PONG"
-    assert (counters.opened, counters.refused) == (1, 20)
+    assert (counters.opened, counters.failed, counters.refused) == (1, 1, TOLERATED + 19)
     assert changes == [(False, "no answer within 50 ms"), (True, "")]
-    assert told.results == ["timeout"] * TOLERATED + ["refused"] * 20 + ["ok"]
+    assert told.results == ["timeout"] + ["refused"] * (TOLERATED + 19) + ["ok"]
 
 
 def test_the_loop_goes_on_while_the_server_hangs(server: RedisServer):

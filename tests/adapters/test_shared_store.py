@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from adapters import shared_store
 from adapters.applications import Application
 from adapters.config_model import SharedConfig
 from adapters.logs import Occasional
@@ -206,13 +207,15 @@ def test_a_transaction_whose_response_nobody_saw_comes_back_for_its_last_phase(s
     assert server.client().keys("*") == []
 
 
-def test_an_unknown_id_is_looked_for_twice(server: RedisServer):
+def test_an_unknown_id_is_looked_for_twice(server: RedisServer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shared_store, "SECOND_LOOK", 0.5)
+
     async def work(one: Agent, two: Agent) -> None:
         answer = await one.response("nobody")
         assert (answer["error"], answer["reason"]) == (Reason.TRANSACTION_NOT_FOUND, "transaction-not-found")
 
         async def late() -> None:
-            await asyncio.sleep(0.003)
+            await asyncio.sleep(0.05)
             await two.request("r1", "a=noted")
 
         early, _ = await asyncio.gather(one.response("r1"), late())

@@ -91,5 +91,5 @@ def test_what_the_page_says_of_numbers_is_so():
 
     assert f"`transaction_ttl_ms` and {SPARE_SECONDS:.0f} s more" in text
     assert (PROBE_EVERY, "shared again within half a second" in text) == (0.5, True)
-    assert (TOLERATED, "after two such batches" in text) == (2, True)
+    assert (TOLERATED, "The first ones wait `timeout_ms` twice" in text) == (2, True)
     assert (MAX_BYTES, "a snapshot above 1 MiB" in text) == (2**20, True)
