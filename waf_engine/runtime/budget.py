@@ -39,6 +39,8 @@ STATUS: Final = 503
 
 STRIDE: Final = 8
 """Steps between two looks at the clock, which cost as much as a tenth of a step each."""
+MANY: Final = 16
+"""Members of a variable that are worth a look at the clock between them while one rule is evaluated."""
 LONG_VALUE: Final = 4096
 """Bytes of a value that counts as one step more, as does each further so many."""
 SHORT: Final = 16_384
@@ -122,7 +124,7 @@ class BoundedTransaction(Transaction):
         self._matched_var: tuple[str, bytes] | None = None
         self._at_work: tuple[str, bytes | bytearray] | None = None  # name and value
         super().__init__(*arguments, **options)
-        self.tick, self.watch = self._tick, self.members
+        self.tick, self.watch = self._tick, self._watch
 
     # -- where executors do a step ---------------------------------------------------------------
 
@@ -149,6 +151,10 @@ class BoundedTransaction(Transaction):
         self._steps -= 1
         if self._steps <= 0:
             self._look()
+
+    def _watch(self, variable: str, entries: Sequence[Entry]) -> Iterable[Entry]:
+        """Members that a rule is about to look at; few are one step, as the rule is."""
+        return entries if len(entries) < MANY else self.members(variable, entries)
 
     def members(self, variable: str, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Members of a variable, each as its turn comes."""

@@ -82,10 +82,8 @@ def _match(  # noqa: C901  the hottest loop of what matches: no calls
     found: list[Found] = []
     for target in rule.targets:
         variable, label = target.variable.name, target.label
-        entries: Iterable[Entry] = select_entries(tx, target, removed)
-        if tx.watch is not None:
-            entries = tx.watch(variable, entries)
-        for key, raw in entries:
+        entries = select_entries(tx, target, removed)
+        for key, raw in entries if tx.watch is None else tx.watch(variable, entries):
             if named is not None and raw not in named:
                 continue
             value = raw

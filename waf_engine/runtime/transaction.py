@@ -57,7 +57,7 @@ class Transaction:
 
     exceeded: Exceeded | None = None
     tick: Callable[[], None] | None = None
-    watch: Callable[[str, Iterable[Entry]], Iterable[Entry]] | None = None
+    watch: Callable[[str, Sequence[Entry]], Iterable[Entry]] | None = None
 
     def __init__(
         self,

@@ -54,6 +54,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(module.time, "thread_time", clock)
     monkeypatch.setattr(module, "STRIDE", 1)
+    monkeypatch.setattr(module, "MANY", 1)
     return clock
 
 
