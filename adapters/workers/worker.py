@@ -135,7 +135,8 @@ class Worker:
         return sum(len(store) for store in self._stores().values())
 
     def _elsewhere(self) -> int:
-        return sum(store.elsewhere for store in self._stores().values())
+        """How many of its transactions wait on a server; when the agent stops, others take them from there."""
+        return 0 if self._stopping else sum(store.elsewhere for store in self._stores().values())
 
     async def _beat(self) -> None:
         expire_at = 0.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import os
+import signal
 import sys
 import threading
 import time
@@ -154,6 +155,29 @@ def test_the_server_may_hang_end_and_come_back(fleet: Fleet, redis_server: Redis
     assert "the shared store answers again" in log
     assert log.count("the shared store") < 60
     sys.stdout.write(f"{seen.count} requests, errors {dict(seen.errors)}, slow {seen.slow}\n")
+
+
+def test_workers_and_reloads_of_agents_that_share(fleet: Fleet, redis_server: RedisServer) -> None:
+    fleet.shared = f'workers: 2\nshared: {{url: "{redis_server.url}", timeout_ms: 200}}'
+    fleet.start()
+    pause = threading.Event()
+
+    def during() -> None:
+        for _ in range(10 if FULL else 2):
+            pause.wait(SECONDS / (12 if FULL else 4))
+            for each in fleet.agents:
+                each.send_signal(signal.SIGHUP)
+
+    seen = load(fleet.port, SECONDS, during)
+
+    assert seen.wrong == []
+    assert seen.errors == {}
+    assert fleet.log().count("reloaded") >= 2
+    begin = time.monotonic()
+    for each in fleet.agents:
+        each.terminate()
+    assert [each.wait(20) for each in fleet.agents] == [0, 0]
+    assert time.monotonic() - begin < 4  # nobody waits for what is on the server
 
 
 def test_an_engine_for_each_agent_needs_nothing_shared(fleet: Fleet) -> None:
