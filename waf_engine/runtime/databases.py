@@ -37,7 +37,7 @@ FLAGS: Final = (
     | hyperscan.HS_FLAG_ALLOWEMPTY
     | hyperscan.HS_FLAG_SINGLEMATCH
 )
-FORMAT: Final = b"spoa-waf database 3\n"
+FORMAT: Final = b"spoa-waf database 4\n"
 LARGE: Final = 4000
 """Characters of a pattern that is tried alone first: those that Hyperscan finds too large are all above."""
 WORTH_KEEPING: Final = 100
@@ -58,6 +58,11 @@ _SUSPECT: Final = re.compile(rb"[(|?:](?:\\A|\^)|\$[|)]|\\[zZ]|\{\d{2,}")
 
 _EXPRESSION: Final = re.compile(rb"[*+?|(\[{]")
 """What an expression has and a text has not, unless escaped: then it is taken for an expression, which does no harm."""
+
+END: Final = b"\n\n"
+"""Put behind each value. In texts of 16 bytes or more Hyperscan 5.4 misses ``^x``, ``x$`` and ``(?:^|;)x`` when the two
+bytes that it looks for are the last ones. Line ends more never hide a match: for ``\\z`` we scan for ``$``.
+"""
 
 Numbered = tuple[int, "ScanPattern"]
 Item = TypeVar("Item")
@@ -88,7 +93,7 @@ class Database:
             scratch = self._free.pop()
         except IndexError:
             scratch = self._native.scratch.clone()
-        self._native.scan(value, _collect, 0, found, scratch)  # by position: keywords cost twice the scan
+        self._native.scan(value + END, _collect, 0, found, scratch)  # by position: keywords cost twice the scan
         self._free.append(scratch)
         return found
 

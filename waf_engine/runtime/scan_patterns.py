@@ -61,6 +61,8 @@ def for_hyperscan(expression: bytes) -> bytes | None:
             if in_class:
                 return None
             piece = b"[^" + SPACES + b"]"
+        elif piece == b"\\z":
+            piece = b"$"  # a line end is put behind each value
         elif piece == b"\\v":
             piece = b"\\x0b"  # Hyperscan's is any vertical space
         elif piece == b"[" and not in_class:

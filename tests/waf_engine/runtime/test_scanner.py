@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import re2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -56,6 +57,20 @@ def test_the_scanner_finds_all_that_re2_finds(expressions: list[bytes], subjects
         wanted = {slot for slot, e in enumerate(expressions) if finds(e, value)}
         for each in scanners:
             assert wanted <= set(each.scan(value)) | each.refused
+
+
+@pytest.mark.parametrize(
+    "expression", [b"^[0-9]", b"[0-9]$", b"^[0-9]+$", b"(?:^|;)[0-9]", b"^[0-9]\\z", b"^(?:a|[0-9])$"]
+)
+@pytest.mark.parametrize("end", [b"\n1", b"1\n", b";1", b"1", b"\n12", b"x"])
+def test_the_last_bytes_of_a_value_are_looked_at_however_long_it_is(expression: bytes, end: bytes):
+    """Hyperscan misses some of them: see `databases.END`."""
+    alone, among = scanner([ScanPattern(expression)]), scanner([ScanPattern(b"foo"), ScanPattern(expression)])
+    for before in range(80):
+        value = b"x" * before + end
+        if finds(expression, value):
+            assert alone.scan(value) == [0]
+            assert among.scan(value) == [1]
 
 
 def test_words_are_found_without_regard_to_case():
