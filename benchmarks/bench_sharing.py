@@ -122,7 +122,7 @@ def measure(way: Way, rules: str, seconds: float, clients: int) -> str:
             if redis:
                 fleet.shared += f'shared: {{url: "{redis.url}", timeout_ms: 100}}\n'
             fleet.start(way.agents)
-            Load(fleet.port, clients, 2.0).run()
+            Load(fleet.port, clients, min(2.0, seconds)).run()
             pids = {"agents": [each.pid for each in fleet.agents], "HAProxy": [processes.started[-1].pid]}
             if redis:
                 pids["Redis"] = [redis.pid]

@@ -8,7 +8,9 @@ from __future__ import annotations
 import http.client
 import itertools
 import os
+import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -19,9 +21,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.adapters.fleet import Fleet
+from tests.adapters.harness import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.adapters.harness import Processes, Site
     from tests.adapters.redis_server import RedisServer
@@ -190,3 +194,18 @@ def test_an_engine_for_each_agent_needs_nothing_shared(fleet: Fleet) -> None:
     assert seen.wrong == []
     assert seen.errors == {}
     assert all(count > seen.count / 8 for count in fleet.served())
+
+
+def test_the_benchmark_runs(tmp_path: Path, redis_server: RedisServer) -> None:
+    """In a tiny form; it starts a server of its own, which is there where the fixture's is."""
+    assert redis_server.pid
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "crs-setup.conf").write_text('SecAction "id:900990,phase:1,nolog,pass,setvar:tx.x=1"\n')
+    (tmp_path / "rules" / "one.conf").write_text('SecRule ARGS "@contains <script" "id:1,phase:2,deny"\n')
+    command = [sys.executable, "benchmarks/bench_sharing.py", "--seconds", "0.5", "--rules", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"/s  agents +\d+ us  HAProxy +\d+ us", done.stdout)) == 4
+    assert len(re.findall(r"Redis: \d\.\d commands, \d+ bytes in and \d+ out per exchange", done.stdout)) == 2
+    assert re.findall(r"errors (\d+)", done.stdout) == ["0"] * 4
