@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -11,9 +12,14 @@ from urllib.parse import quote
 import pytest
 from redis.exceptions import ResponseError
 
+from adapters.config_model import SharedConfig
 from adapters.metrics.observer import Observer
+from adapters.redis_collections import RedisCollections
 from adapters.redis_courier import MAX_QUEUE, PROBE_EVERY, TOLERATED, UNREACHABLE, Courier, url_secrets
+from tests.adapters.harness import free_ports
 from tests.adapters.redis_server import PASSWORD, RedisServer
+from waf_engine.diagnostics import Span
+from waf_engine.persistence import CollectionKey, MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -227,5 +233,30 @@ def test_a_unix_socket(tmp_path: Path):
             return await courier.ask("PING")
 
         assert run(f"unix://{path}", ping) == b"PONG"
+    finally:
+        server.end()
+
+
+def test_tls(tmp_path: Path):
+    """As docs/scaling.md writes it; the server's certificate is looked at."""
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=redis"]
+    make += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run(make, cwd=tmp_path, check=True, capture_output=True)
+    (port,) = free_ports(1)
+    options = ["--tls-port", str(port), "--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem"]
+    server = RedisServer(tmp_path, *options, "--tls-auth-clients", "no")
+    try:
+        trusted, changes = f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={tmp_path}/cert.pem", list[Any]()
+
+        async def ping(courier: Courier) -> Any:
+            return await courier.ask("PING")
+
+        assert run(trusted, ping, timeout=10) == b"PONG"
+        assert run(f"rediss://127.0.0.1:{port}/0", ping, timeout=10, changes=changes) is UNREACHABLE
+        assert "certificate verify failed" in changes[0][1].lower()
+        store = RedisCollections(SharedConfig(trusted, 10.0, "t:", Span("", 1)), MemoryStore())
+        store.open(CollectionKey("IP", "", b"x"), 60)
+        assert store.counters.loaded == 1
+        store.close()
     finally:
         server.end()
