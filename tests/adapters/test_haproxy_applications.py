@@ -112,6 +112,7 @@ APPLICATION = """\
 
 AGENT = """\
 bind: 127.0.0.1:{agent}
+workers: {workers}
 log_level: info
 log_file: agent.log
 log_format: console
@@ -138,11 +139,17 @@ class Stand:
         return self.processes.folder
 
     def start(
-        self, *, wait: str = "option http-buffer-request", register: str = REGISTER, page: str = "", site: int = 0
+        self,
+        *,
+        wait: str = "option http-buffer-request",
+        register: str = REGISTER,
+        page: str = "",
+        site: int = 0,
+        workers: int = 2,
     ) -> None:
         (self.folder / "page.html").write_text(page or "<p>%{UNIQUE_ID} %{RULE_ID}</p>")
         shop = '    skip: {paths: ["/static/*"]}\n    block_page: page.html\n'
-        config = AGENT.format(agent=self.agent) + "".join(
+        config = AGENT.format(agent=self.agent, workers=workers) + "".join(
             APPLICATION.format(name=name, host=host, action=action, more=more)
             for name, host, action, more in (
                 ("shop", "shop.example", "Reject", shop),
@@ -336,7 +343,7 @@ def test_the_longest_page_that_is_sent_arrives_whole(stand: Stand) -> None:
 
 def test_a_verdict_arrives_where_the_page_does_not_fit(stand: Stand) -> None:
     """Frames smaller than the page: `deny` holds, without it."""
-    stand.start(page="x" * MAX_PAGE, register=f"max-frame-size 4096\n    {REGISTER}")
+    stand.start(page="x" * MAX_PAGE, register=f"max-frame-size 4096\n    {REGISTER}", workers=1)
 
     for _ in range(3):
         reply = stand.fetch("/?q=attack")
@@ -365,7 +372,7 @@ JSON = b'{"a":["' + b"x" * 40_000 + b'"]}'
 
 @pytest.mark.parametrize(("body", "kind"), [(LARGE, "multipart/form-data; boundary=B"), (JSON, "application/json")])
 def test_a_body_larger_than_the_buffer(stand: Stand, body: bytes, kind: str) -> None:
-    stand.start()
+    stand.start(workers=1)  # each remembers what it told of
 
     assert stand.fetch("/up", "www.partial.example", body, Content_Type=kind).status == 200
     assert "body_truncated=1" in stand.seen()
