@@ -9,12 +9,15 @@ from contextlib import suppress
 from ctypes import CDLL
 
 from adapters.workers.channels import Channel
-from adapters.workers.directory import Directory
+from adapters.workers.directory import ROWS, Directory
 from adapters.workers.status import Status
 from waf_engine.shared_collections import SharedMemoryStore
 
 GENERATIONS = 6
 """Generations that may live at a time: the one at work, its successor, and those that drain."""
+MAX_SLOTS = 128
+"""Slots of an agent with many workers: then fewer generations may live at a time, two at least, and each worker's page
+of the directory is smaller."""
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -33,8 +36,9 @@ class Shared:
     """
 
     def __init__(self, workers: int) -> None:
-        self.status = Status(workers * GENERATIONS)
-        self.directory = Directory(self.status.slots)
+        slots = max(workers * 2, min(workers * GENERATIONS, MAX_SLOTS))
+        self.status = Status(slots)
+        self.directory = Directory(self.status.slots, max(1024, min(ROWS, ROWS * MAX_SLOTS // _power_of_two(slots))))
         self.channels = tuple(Channel() for _ in self.status.slots)
         self.collections = SharedMemoryStore()
         self.lifeline, self._other_end = socket.socketpair()
@@ -51,6 +55,11 @@ class Shared:
         self.collections.close()
         self.lifeline.close()
         self._other_end.close()
+
+
+def _power_of_two(number: int) -> int:
+    """The smallest power of two that is not below a number."""
+    return 1 << (number - 1).bit_length()
 
 
 def adopt_orphans() -> None:

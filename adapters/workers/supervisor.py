@@ -417,7 +417,7 @@ class Supervisor:
         self._children.append(child)  # the others are older
         self.config, self._crashes = child.config, 0
         self._exchange_listeners(child)
-        self.status.put_to_work(child.number, reload=child.wanted)
+        self.status.put_to_work(self.status.generation + 1, reload=child.wanted)
         if self._monitor is not None:
             self._monitor.board.configure(child.facts)
         self._watcher.watch(child.watched)
@@ -426,7 +426,8 @@ class Supervisor:
             self.logs.keep(sink.path for log in logs_of(child.config) for sink in log.sinks)
         self._serving = True
         what = "reloaded" if child.wanted else "listening"
-        fields = {"address": " ".join(self.addresses), "workers": len(child.slots), "generation": child.number}
+        number = self.status.generation
+        fields = {"address": " ".join(self.addresses), "workers": len(child.slots), "generation": number}
         event(self.logger, logging.INFO, what, **fields)
         if child.wanted:
             self._reopen_logs()
