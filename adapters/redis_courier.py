@@ -39,8 +39,6 @@ MAX_QUEUE: Final = 4096
 """Questions that may wait; a server that cannot keep up with more is as good as gone."""
 TOLERATED: Final = 2
 PROBE_EVERY: Final = 0.5
-MAX_EXTENDED: Final = 5
-"""How often a time-out is put off because the loop was busy."""
 
 
 class Unreachable:
@@ -260,18 +258,16 @@ async def _patience(seconds: float) -> AsyncIterator[None]:
     loop = asyncio.get_running_loop()
     timer: asyncio.TimerHandle
 
-    def wait(until: float, extended: int) -> None:
+    def look() -> None:
         nonlocal timer
-        timer = loop.call_at(until, look, until, extended)
-
-    def look(due: float, extended: int) -> None:
         now = loop.time()
-        if now - due < seconds / 4 or extended == MAX_EXTENDED:
+        if now - due < seconds / 4:
             bound.reschedule(now)
         else:
-            wait(now + seconds / 2, extended + 1)
+            timer = loop.call_at(now + seconds / 2, lambda: bound.reschedule(loop.time()))
 
-    wait(loop.time() + seconds, 0)
+    due = loop.time() + seconds
+    timer = loop.call_at(due, look)
     try:
         async with asyncio.timeout(None) as bound:
             yield
