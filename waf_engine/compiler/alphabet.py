@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import re
 import warnings
-from functools import cache
+from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
+
+from waf_engine.compiler.facts import fact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,11 +54,11 @@ def may_match(pattern: bytes, alphabet: frozenset[int]) -> bool:
     Returns:
         False only where it provably cannot.
     """
-    tree = tree_of(pattern)
-    return tree is None or _sequence(tree, alphabet)
+    need = _need_of(pattern)
+    return need is None or _rest(need, _mask(alphabet)) is None
 
 
-@cache
+@fact
 def idle_bytes(pattern: bytes) -> bytes:
     """Bytes that cannot make up a match between them: a value of these only is no match.
 
@@ -65,12 +68,27 @@ def idle_bytes(pattern: bytes) -> bytes:
     Returns:
         A large set of such bytes, letters in both cases, in order; empty when none is known.
     """
-    idle: set[int] = set()
-    groups = [_WORDS | frozenset(b" "), *(_both_cases(byte) for byte in range(256))]
-    for group in groups:
-        if not group <= idle and not may_match(pattern, frozenset(idle | group)):
+    need = _need_of(pattern)
+    if need is None:
+        return b""
+    idle = 0
+    for group in _GROUPS:
+        rest = _rest(need, group)
+        if rest is not None:
+            need = rest
             idle |= group
-    return bytes(sorted(idle))
+    return bytes(byte for byte in range(256) if idle & _BITS[byte])
+
+
+@fact
+def least_width(pattern: bytes) -> int:
+    """Bytes that a match has at least; 0 when that is not known.
+
+    Args:
+        pattern: in RE2's syntax.
+    """
+    tree = tree_of(pattern)
+    return 0 if tree is None else int(tree.getwidth()[0])
 
 
 def ends_at_line_start(pattern: bytes) -> bool:
@@ -85,7 +103,10 @@ def ends_at_line_start(pattern: bytes) -> bool:
     if b"^" not in pattern:
         return False
     tree = tree_of(_NAMED_CLASS.sub(b"a", pattern))
-    return tree is None or _caret_last(tree)
+    try:
+        return tree is None or _caret_last(tree)
+    except RecursionError:
+        return True
 
 
 def _caret_last(items: Any) -> bool:
@@ -111,7 +132,7 @@ def _as_python_has_it(escape: re.Match[bytes]) -> bytes:
     return b"\\Z" if escape[0] == b"\\z" else escape[0]
 
 
-@cache
+@lru_cache(maxsize=8)  # a pattern is asked several questions in a row; its tree is many times larger than it
 def tree_of(pattern: bytes) -> Any:
     """Python's parse tree of a pattern in RE2's syntax; None where Python would read it otherwise, or not at all."""
     pattern = _ESCAPE.sub(_as_python_has_it, pattern)  # a pattern of a rule, not data of a request
@@ -125,23 +146,116 @@ def tree_of(pattern: bytes) -> Any:
         return None
 
 
-def _sequence(items: Iterable[Any], alphabet: frozenset[int]) -> bool:
-    return all(_item(str(op), argument, alphabet) for op, argument in items)
+@dataclass(frozen=True, slots=True)
+class _Several:
+    """Several needs; `mentions` is what their sets hold together."""
+
+    parts: tuple[Need, ...]
+    mentions: int
 
 
-def _item(op: str, argument: Any, alphabet: frozenset[int]) -> bool:
-    """Whether one piece of a pattern can match over the alphabet, the empty text included."""
+class _Each(_Several):
+    """All of them."""
+
+    __slots__ = ()
+
+
+class _Either(_Several):
+    """One of them."""
+
+    __slots__ = ()
+
+
+Need = int | _Each | _Either
+"""What a text must hold for a pattern to match; a number is a set of bytes (`_mask`) of which it must hold one."""
+
+
+def _mask(values: Iterable[int]) -> int:
+    """A set of bytes as a number, a bit for each; a letter has the same in both cases."""
+    mask = 0
+    for byte in values:
+        mask |= _BITS[byte]
+    return mask
+
+
+_BITS: Final = tuple(1 << bytes([byte]).lower()[0] for byte in range(256))
+_GROUPS: Final = (_mask(_WORDS | {0x20}), *dict.fromkeys(_BITS))
+
+
+def _rest(need: Need, mask: int) -> Need | None:
+    """What a text needs beside some bytes that it holds; None where it needs nothing else."""
+    if isinstance(need, int):
+        return None if need & mask else need
+    if not need.mentions & mask:
+        return need
+    parts: dict[Need, None] = {}
+    for part in need.parts:
+        rest = _rest(part, mask)
+        if rest is not None:
+            parts[rest] = None
+        elif isinstance(need, _Either):
+            return None
+    return _both(type(need), parts)
+
+
+def _need_of(pattern: bytes) -> Need | None:
+    """What a pattern needs; None where that is nothing, or not known."""
+    tree = tree_of(pattern)
+    try:
+        return None if tree is None else _sequence(tree)
+    except RecursionError:
+        return None
+
+
+def _sequence(items: Iterable[Any]) -> Need | None:
+    parts: dict[Need, None] = {}
+    for op, argument in items:
+        part = _item(str(op), argument)
+        if isinstance(part, _Each):
+            parts.update(dict.fromkeys(part.parts))
+        elif part is not None:
+            parts[part] = None
+    return _both(_Each, parts)
+
+
+def _both(kind: type[_Each | _Either], parts: dict[Need, None]) -> Need | None:
+    """Several needs in one; None where there are none."""
+    if len(parts) < 2:
+        return next(iter(parts), None)
+    mentions = 0
+    for part in parts:
+        mentions |= part if isinstance(part, int) else part.mentions
+    return kind(tuple(parts), mentions)
+
+
+def _item(op: str, argument: Any) -> Need | None:
+    """What one piece of a pattern needs; None where that may be nothing."""
     if op in REPEATS:
         least, _, body = argument
-        return least == 0 or _sequence(body, alphabet)
+        return None if least == 0 else _sequence(body)
     if op == "SUBPATTERN":
-        return _sequence(argument[3], alphabet)
+        return _sequence(argument[3])
     if op == "BRANCH":
-        return any(_sequence(branch, alphabet) for branch in argument[1])
+        return _branch(argument[1])
     if op == "ATOMIC_GROUP":
-        return _sequence(argument, alphabet)
+        return _sequence(argument)
     wanted = bytes_of(op, argument)
-    return wanted is None or not wanted.isdisjoint(alphabet)
+    return None if wanted is None else _mask(wanted)
+
+
+def _branch(branches: Iterable[Any]) -> Need | None:
+    mask, parts = 0, dict[Need, None]()
+    for branch in branches:
+        part = _sequence(branch)
+        if part is None:
+            return None
+        if isinstance(part, int):
+            mask |= part
+        else:
+            parts[part] = None
+    if mask or not parts:
+        parts[mask] = None
+    return _both(_Either, parts)
 
 
 def bytes_of(op: str, argument: Any, *, caseless: bool = True) -> frozenset[int] | None:
@@ -189,9 +303,9 @@ def _one(byte: int) -> frozenset[int]:
     return _ALL if byte > 255 else frozenset((byte,))
 
 
+_CASES: Final = tuple(frozenset(bytes([byte]).lower() + bytes([byte]).upper()) for byte in range(256))
+
+
 def _both_cases(byte: int) -> frozenset[int]:
     """A letter in both cases, whatever the pattern's flags are."""
-    if byte > 255:
-        return _ALL
-    char = bytes([byte])
-    return frozenset(char.lower() + char.upper())
+    return _ALL if byte > 255 else _CASES[byte]

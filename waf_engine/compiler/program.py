@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from waf_engine.compiler.effects import note_of
+from waf_engine.compiler.kept_facts import facts_of
 from waf_engine.compiler.lane_maker import FOLLOWING, LaneMaker, reads_stale_match
 from waf_engine.compiler.ordinary import stops
 from waf_engine.compiler.plan import PHASES, CompiledRule, Plan
@@ -72,6 +73,17 @@ def plan_executor(
         memory: where lanes remember; None for nowhere.
         passes: which passes to make.
     """
+    with facts_of(plan.rules, cache.folder):
+        return _planned(plan, blank, cache, memory, passes)
+
+
+def _planned(
+    plan: Plan,
+    blank: Callable[..., Transaction],
+    cache: DatabaseCache,
+    memory: Memory | None,
+    passes: Passes,
+) -> PlannedExecutor:
     walks = _Statics(plan, blank) if passes.static else None
     keys = walks.keys if walks is not None else frozenset()
     by_chain = not reads_stale_match(plan.rules)

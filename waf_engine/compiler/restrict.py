@@ -9,14 +9,15 @@ makes of a pattern (see `alphabet.py`); nothing is ever matched with `re` here.
 from __future__ import annotations
 
 import re
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from waf_engine.compiler.alphabet import REPEATS, bytes_of, tree_of
+from waf_engine.compiler.facts import fact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+ANYTHING: Final = frozenset(range(256))
 UNBOUNDED: Final = 0xFFFF
 """A repeat of this many or more has no upper bound: RE2 and Hyperscan allow far fewer."""
 
@@ -40,7 +41,7 @@ class _ImpossibleError(Exception):
     """No text over the alphabet holds this piece."""
 
 
-@cache
+@fact
 def restrict(pattern: bytes, alphabet: frozenset[int]) -> bytes | None:
     """A pattern that matches the same texts of an alphabet, and is simpler.
 
@@ -62,6 +63,39 @@ def restrict(pattern: bytes, alphabet: frozenset[int]) -> bytes | None:
         return None
     except (_UnknownError, RecursionError):
         return pattern
+
+
+HEAVY: Final = 2000
+"""Characters of a pattern from which its end alone is worth looking for."""
+ENOUGH: Final = 2
+"""Bytes that the end of a pattern must have at least."""
+
+
+@fact
+def ending(pattern: bytes) -> bytes:
+    """What a scan looks for in the place of a long pattern that is bound to the end of a line: its last words.
+
+    CRS looks for commands behind all that may stand before a command; an automaton for that is awake at each letter. A
+    list of words at the end of a value is not, and a value that ends otherwise does not match.
+
+    Args:
+        pattern: in RE2's syntax, dotall and multiline.
+
+    Returns:
+        A pattern that matches whatever the given one matches; the given one where it is short or not so made.
+    """
+    tree = tree_of(pattern) if len(pattern) >= HEAVY else None
+    if tree is None or str(tree[-1][0]) != "AT" or str(tree[-1][1]) not in {"AT_END", "AT_END_STRING"}:
+        return pattern
+    caseless = bool(tree.state.flags & re.IGNORECASE)
+    for start in range(len(tree) - 1, 0, -1):
+        last = tree[start:]
+        if last.getwidth()[0] >= ENOUGH:
+            try:
+                return (b"(?i)" if caseless else b"") + _sequence(last, ANYTHING, caseless)
+            except (_UnknownError, _ImpossibleError):
+                return pattern
+    return pattern
 
 
 def _sequence(items: Iterable[Any], alphabet: frozenset[int], caseless: bool) -> bytes:

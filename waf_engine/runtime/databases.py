@@ -1,9 +1,8 @@
 """Hyperscan databases: compiled once, kept on disk, loaded in milliseconds.
 
 A database file is named by a hash of everything that it depends on: patterns, flags, the library's version
-and the processor it was built for. It is written to a temporary name and moved, so that a reader never sees half of
-one; it begins with a checksum; and it is used only if no other user could have written it. Databases are compiled side
-by side.
+and the processor it was built for; how it is written and what makes it fit for use, see `kept_files.py`. Databases
+are compiled side by side.
 """
 
 from __future__ import annotations
@@ -11,14 +10,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
-import logging
 import os
 import platform
 import re
-import stat
-import tempfile
 import threading
-import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import hyperscan
 
+from waf_engine.runtime.kept_files import read_kept, write_kept
 from waf_engine.runtime.scan_patterns import ScanPattern, for_hyperscan
 
 if TYPE_CHECKING:
@@ -45,13 +41,6 @@ WORTH_KEEPING: Final = 100
 TOGETHER: Final = 160
 """Expressions in one database: the more there are, the longer each takes. Of CRS's paranoia level 1 143 are together;
 the 234 of level 4 take minutes in one database and 15 s in two."""
-MAX_FILE: Final = 256 * 1024 * 1024
-"""Bytes of a file that is read."""
-MAX_FOLDER: Final = 512 * 1024 * 1024
-"""Bytes of all files together: rules change, and what they were before is not needed for ever."""
-TEMPORARY: Final = ".new-"
-ABANDONED: Final = 86_400.0
-"""Seconds after which a file that is being written has been given up."""
 
 _SUSPECT: Final = re.compile(rb"[(|?:](?:\\A|\^)|\$[|)]|\\[zZ]|\{\d{2,}")
 """What Hyperscan may refuse: anchors in the middle of a pattern, repeats of more than ten."""
@@ -112,12 +101,13 @@ class DatabaseCache:
             holding the interpreter's lock, so threads are enough.
 
     Attributes:
+        folder: where files are kept.
         loaded: how many databases came from disk.
         compiled: how many were compiled.
     """
 
     def __init__(self, folder: Path | None, *, progress: Progress | None = None, workers: int | None = None) -> None:
-        self._folder = folder
+        self.folder = folder
         self._progress = progress
         self._workers = workers or _processors()
         self._taken: dict[tuple[bytes, int], bool] = {}
@@ -182,7 +172,7 @@ class DatabaseCache:
         made.update(zip(order, in_parallel(make, order, self._workers), strict=True))
 
     def _path(self, patterns: Sequence[Numbered]) -> Path | None:
-        if self._folder is None or len(patterns) < WORTH_KEEPING:
+        if self.folder is None or len(patterns) < WORTH_KEEPING:
             return None
         digest = hashlib.sha256(FORMAT)
         for part in (version("hyperscan"), platform.machine(), _processor()):
@@ -190,7 +180,7 @@ class DatabaseCache:
         for slot, pattern in patterns:
             digest.update(b"%d %d %d %d\0" % (slot, pattern.caseless, FLAGS, len(pattern.expression)))
             digest.update(pattern.expression)
-        return self._folder / f"{digest.hexdigest()}.hs"
+        return self.folder / f"{digest.hexdigest()}.hs"
 
 
 class JoinedDatabase(Database):
@@ -339,47 +329,10 @@ def _compiles(expression: bytes, flags: int) -> bool:
     return True
 
 
-def _open_plainly(path: str, flags: int) -> int:
-    """Open a file without following a link, nor waiting for the other end of a pipe."""
-    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-
-
-def _is_ours(folder: Path) -> bool:
-    """Whether no other user can put files into a folder, or take them away."""
-    try:
-        about = folder.stat()
-    except OSError:
-        return False
-    ours = stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid() and not about.st_mode & 0o022
-    if not ours and folder not in _complained:
-        _complained.add(folder)
-        logging.getLogger(__name__).warning(
-            "%s is not used for compiled rules: other users can write to it, or own it", folder
-        )
-    return ours
-
-
-_complained: Final[set[Path]] = set()
-"""Folders that were complained about: once is enough."""
-
-
 def _load(path: Path) -> Database | None:
     """A database from its file; None where there is none, it is damaged, or others could have written it."""
-    if not path.parent.is_dir() or not _is_ours(path.parent):
-        return None
-    try:
-        with open(path, "rb", opener=_open_plainly) as file:
-            about = os.fstat(file.fileno())
-            if not stat.S_ISREG(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o022:
-                return None
-            content = file.read(MAX_FILE)
-            os.utime(file.fileno())  # so that those not used for long can be told from the others
-    except OSError:
-        return None
-    if not content.startswith(FORMAT):
-        return None
-    checksum, _, rest = content[len(FORMAT) :].partition(b"\n")
-    if _checksum(path, rest) != checksum:
+    rest = read_kept(path, FORMAT)
+    if rest is None:
         return None
     refused, _, dump = rest.partition(b"\n")
     try:
@@ -390,50 +343,13 @@ def _load(path: Path) -> Database | None:
     return Database(native, frozenset(int(slot) for slot in refused.split()))
 
 
-def _checksum(path: Path, rest: bytes) -> bytes:
-    """Over the name too: a whole file under the name of another is of no use."""
-    return hashlib.sha256(path.name.encode() + b"\0" + rest).hexdigest().encode()
-
-
 def _store(path: Path, native: Any, refused: frozenset[int]) -> None:
     """Write a database to its file, whole or not at all.
 
     Raises:
         OSError: it cannot be written.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not _is_ours(path.parent):
-        return
-    rest = b" ".join(b"%d" % slot for slot in sorted(refused)) + b"\n" + bytes(hyperscan.dumpb(native))
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=TEMPORARY, delete=False) as file:
-        try:
-            file.write(FORMAT + _checksum(path, rest) + b"\n" + rest)
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).replace(path)
-        except OSError:
-            Path(file.name).unlink(missing_ok=True)
-            raise
-    _prune(path.parent)
-
-
-def _prune(folder: Path) -> None:
-    """Remove what was not used for longest when there is too much, and what a process that died left half written."""
-    found = []
-    for path in folder.iterdir():
-        try:
-            about = path.stat()
-        except OSError:  # another process was faster
-            continue
-        if path.suffix == ".hs":
-            found.append((about.st_mtime, about.st_size, path))
-        elif path.name.startswith(TEMPORARY) and about.st_mtime < time.time() - ABANDONED:
-            path.unlink(missing_ok=True)
-    used = 0
-    for _, size, path in sorted(found, reverse=True):
-        used += size
-        if used > MAX_FOLDER:
-            path.unlink(missing_ok=True)
+    write_kept(path, FORMAT, b" ".join(b"%d" % slot for slot in sorted(refused)) + b"\n" + hyperscan.dumpb(native))
 
 
 def default_folder() -> Path:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from waf_engine.compiler.alphabet import ends_at_line_start
+from waf_engine.compiler.facts import fact
 
 SPACES: Final = rb"\t\n\f\r "
 """RE2's ``\\s``. Hyperscan's has the vertical tab too, so the class is written out for it."""
@@ -19,17 +20,21 @@ class ScanPattern:
     Attributes:
         expression: in RE2's syntax, dotall and multiline.
         caseless: whether ASCII case is ignored (beside flags in the expression).
+        text: what it looks for, where that is a fixed text; None where it is not, or not known.
     """
 
     expression: bytes
     caseless: bool = False
+    text: bytes | None = field(default=None, compare=False)
 
     @classmethod
     def literal(cls, text: bytes, *, caseless: bool = False) -> ScanPattern:
         """The pattern of a fixed text."""
-        return cls(re.escape(text), caseless)
+        escaped = re.escape(text)
+        return cls(text if escaped == text else escaped, caseless, text)
 
 
+@fact
 def is_scannable(expression: bytes) -> bool:
     """Whether Hyperscan, given `for_hyperscan` of a pattern, finds all that RE2 finds.
 

@@ -9,10 +9,10 @@ Where the two read a pattern otherwise it is rewritten (`for_hyperscan`) or not 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from waf_engine.compiler.restrict import restrict
+from waf_engine.compiler.restrict import ending, restrict
+from waf_engine.runtime.scan_patterns import ScanPattern
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,14 +32,25 @@ def alphabets_for(patterns: Sequence[Numbered]) -> tuple[bytes, ...]:
     return (PLAIN, MARKED) if len(patterns) > FEW else ()
 
 
+def lighter(patterns: Sequence[Numbered]) -> list[Numbered]:
+    """Numbered patterns, the heaviest of them as something lighter that is in all that they match."""
+    return [
+        (slot, pattern if pattern.text is not None else ScanPattern(ending(pattern.expression), pattern.caseless))
+        for slot, pattern in patterns
+    ]
+
+
 def restricted(patterns: Sequence[Numbered], alphabet: bytes) -> list[Numbered]:
     """Numbered patterns as they are on texts of an alphabet; those that cannot occur there are left out."""
     values = frozenset(alphabet)
-    return [
-        (slot, replace(pattern, expression=lighter))
-        for slot, pattern in patterns
-        if (lighter := restrict(pattern.expression, values)) is not None
-    ]
+    found: list[Numbered] = []
+    for slot, pattern in patterns:
+        if pattern.text is not None:
+            if not pattern.text.translate(None, alphabet):
+                found.append((slot, pattern))
+        elif (there := restrict(pattern.expression, values)) is not None:
+            found.append((slot, ScanPattern(there, pattern.caseless)))
+    return found
 
 
 class Scanner:

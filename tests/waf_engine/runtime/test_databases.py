@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from waf_engine.runtime import databases
+from waf_engine.runtime import databases, kept_files
 from waf_engine.runtime.databases import FORMAT, WORTH_KEEPING, Database, DatabaseCache, default_folder, in_parallel
+from waf_engine.runtime.kept_files import checksum_of
 from waf_engine.runtime.scan_patterns import ScanPattern
 
 PATTERNS = [(slot, ScanPattern(b"word%d" % slot)) for slot in range(WORTH_KEEPING)]
@@ -106,7 +107,7 @@ def test_a_damaged_file_is_made_anew(tmp_path_factory: pytest.TempPathFactory, a
 def test_a_checksum_does_not_make_a_database(folder: Path):
     DatabaseCache(folder).database(PATTERNS)
     rest = b"\nnot a database"
-    stored(folder).write_bytes(FORMAT + databases._checksum(stored(folder), rest) + b"\n" + rest)
+    stored(folder).write_bytes(FORMAT + checksum_of(stored(folder), rest) + b"\n" + rest)
 
     assert works(DatabaseCache(folder).database(PATTERNS))
 
@@ -281,7 +282,7 @@ def test_what_was_not_used_for_longest_makes_room(folder: Path, monkeypatch: pyt
         os.utime(path, (1_000_000 + number, 1_000_000 + number))
     cache.database(groups[0])  # used again: now the second is the oldest
     size = max(path.stat().st_size for path in folder.iterdir())
-    monkeypatch.setattr(databases, "MAX_FOLDER", 3 * size + size // 2)
+    monkeypatch.setattr(kept_files, "MAX_FOLDER", 3 * size + size // 2)
     cache.database(groups[3])
 
     assert {path for path in paths if path is not None and path.exists()} == {paths[0], paths[2], paths[3]}
