@@ -248,4 +248,4 @@ def _trimmed(matched: MatchedRule) -> MatchedRule:
 def _trimmed_value(match: MatchedValue) -> MatchedValue:
     if len(match.value) <= MAX_LOGGED and len(match.message) <= MAX_NAME and len(match.data) <= MAX_NAME:
         return match
-    return replace(match, value=match.value[:MAX_LOGGED], message=match.message[:MAX_NAME], data=match.data[:MAX_NAME])
+    return match._replace(value=match.value[:MAX_LOGGED], message=match.message[:MAX_NAME], data=match.data[:MAX_NAME])

@@ -117,12 +117,11 @@ class Sanitiser:
     def _mask_match(self, matched: MatchedRule, match: MatchedValue, *, hidden: bool) -> MatchedValue:
         value = b"*" * len(match.value) if self._hides(match) else self.text(match.value)
         if not hidden:
-            return replace(match, value=value, message=self._str(match.message), data=self._str(match.data))
+            return match._replace(value=value, message=self._str(match.message), data=self._str(match.data))
         rule = matched.rule
         for _ in range(match.chain_level):
             rule = rule.chain or rule
-        return replace(
-            match,
+        return match._replace(
             value=value,
             message=_without_macros(rule.msg, match) if match.message else "",
             data=_without_macros(rule.logdata, match) if match.data else "",

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final, cast
 
-from waf_engine.compiler.alphabet import idle_bytes
-from waf_engine.compiler.static import PURE, SIDE_EFFECT_FREE, is_silent
+from waf_engine.compiler.alphabet import idle_bytes, least_width
+from waf_engine.compiler.static import PURE, is_pure, is_silent
 from waf_engine.operators import Kind, hint_of
 from waf_engine.runtime.lanes import LATER, Chain, DirectTest, HeaderSource, Lane, ScalarSource, Source
 from waf_engine.runtime.scan_patterns import ScanPattern, is_scannable
-from waf_engine.runtime.scanner import PLAIN, Scanner, alphabets_for, restricted
+from waf_engine.runtime.scanner import PLAIN, Scanner, alphabets_for, lighter, restricted
 from waf_engine.transformations import TRIGGERS
 
 if TYPE_CHECKING:
@@ -150,9 +150,8 @@ class LaneMaker:
         self._entries: list[tuple[int, list[_Entry]]] = []
         self._sources: dict[int, tuple[AnySource, ...]] = {}
         self._number = 0
-        names = {r.operator.name for rule in plan.rules for r in rule.members() if r.operator is not None}
         # @restpath adds to ARGS while rules run; a plug-in's operator may do so too.
-        self._args_change = not names <= SIDE_EFFECT_FREE
+        self._args_change = not is_pure(plan)
         self._by_chain = not reads_stale_match(plan.rules)
 
     def laned(self, phase: int) -> Mapping[int, int]:
@@ -266,7 +265,7 @@ class LaneMaker:
         for group in groups.values():
             patterns = [(slot, numbered[slot]) for slot in group]
             alphabets.append(alphabets_for(patterns))
-            wanted += [patterns, *(restricted(patterns, alphabet) for alphabet in alphabets[-1])]
+            wanted += [lighter(patterns), *(restricted(patterns, alphabet) for alphabet in alphabets[-1])]
         databases = iter(self._cache.databases(wanted))
         scanners: dict[Remake, Scanner] = {}
         refused: list[tuple[frozenset[int], frozenset[int]]] = []
@@ -302,7 +301,8 @@ class LaneMaker:
             chain = chains.setdefault((functions, rule.multi_match), len(chains))
             if chain == len(made):
                 triggers = tuple(TRIGGERS.get(name) for name, _ in rule.transformations)
-                made.append(Chain(functions, triggers, rule.multi_match, scanners.by_kind.get(remake(rule))))
+                least = _least_value(draft.entries, rule)
+                made.append(Chain(functions, triggers, rule.multi_match, scanners.by_kind.get(remake(rule)), least))
             numbers = {scanners.slots[pattern] for pattern in entry.patterns}
             alone = _decides_alone(operator)
             needs = _needs(operator)
@@ -360,6 +360,32 @@ def remake(rule: CompiledRule) -> Remake:
     if any(trigger is None for trigger in triggers):
         return Remake.ANYTHING
     return Remake.OTHER if any(not trigger.isdisjoint(ORDINARY) for trigger in triggers if trigger) else Remake.NOTHING
+
+
+SHRINKING: Final = frozenset(
+    {"none", "urlDecode", "urlDecodeUni", "jsDecode", "removeWhitespace", "removeNulls", "replaceComments", "lowercase"}
+)
+"""Transformations that make no value longer."""
+
+
+def _least_value(entries: Iterable[_Entry], rule: CompiledRule) -> int:
+    """Bytes of a value below which base64Decode makes too little of it for the rules that have a rule's chain.
+
+    Three bytes are made of four. 0 where the chain is another, or where a rule does not leave it to a scan.
+    """
+    names = [name for name, _ in rule.transformations]
+    if names.count("base64Decode") != 1 or not SHRINKING.issuperset(set(names) - {"base64Decode"}):
+        return 0
+    same = [entry for entry in entries if entry.rule.functions == rule.functions]
+    if any(not entry.patterns for entry in same):
+        return 0
+    least = min(_width(pattern) for entry in same for pattern in entry.patterns)
+    return (least * 4 + 2) // 3
+
+
+def _width(pattern: ScanPattern) -> int:
+    """Bytes that a pattern matches at least."""
+    return len(pattern.text) if pattern.text is not None else least_width(pattern.expression)
 
 
 def _asks_one_of_few(rule: CompiledRule) -> bool:

@@ -19,7 +19,7 @@ from waf_engine.compiler.lane_maker import FOLLOWING, LaneMaker, reads_stale_mat
 from waf_engine.compiler.ordinary import stops
 from waf_engine.compiler.plan import PHASES, CompiledRule, Plan
 from waf_engine.compiler.prechecks import precheck_of, tx_reads
-from waf_engine.compiler.static import Reach, all_keys, footprint
+from waf_engine.compiler.static import Reach, all_keys, footprint, is_pure
 from waf_engine.runtime.planned import Block, PhaseProgram, PlannedExecutor, Stretch, Visit
 from waf_engine.runtime.reference import evaluate
 from waf_engine.runtime.transaction import NO_SEVERITY
@@ -104,6 +104,8 @@ def _planned(
     for phase in PHASES:
         programs.setdefault((phase,), phases[phase].program(maker, None))
     executor = PlannedExecutor(programs)
+    if not is_pure(plan):  # nothing is looked up in DNS, and no plug-in's operator asked, for a request that is none
+        return executor
     for history, alone in stops(executor, blank).items():
         programs[history] = phases[history[-1]].program(maker, walked[history], alone)
     return PlannedExecutor(programs)

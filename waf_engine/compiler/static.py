@@ -113,6 +113,12 @@ def footprint(plan: Plan, rule: CompiledRule, reach: Reach = Reach.MATCHED) -> F
     return Footprint(frozenset(reads), frozenset(writes), tuple(prefixes), opaque, only_tx)
 
 
+def is_pure(plan: Plan) -> bool:
+    """Whether all operators of a rule set are known to change nothing and to ask nobody."""
+    operators = (member.operator for rule in plan.rules for member in rule.members())
+    return all(operator.name in SIDE_EFFECT_FREE for operator in operators if operator is not None)
+
+
 def is_silent(rule: CompiledRule) -> bool:
     """Whether a member of a chain leaves nothing behind, but MATCHED_VAR, when the rest of the chain does not match."""
     operator = rule.operator

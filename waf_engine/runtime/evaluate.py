@@ -30,14 +30,16 @@ ASKED, BEGUN, MATCHED = range(3)
 """How far the evaluation of a rule came: `compiler.static.Reach`, as plain numbers."""
 
 
-def evaluate(tx: Transaction, rule: CompiledRule, laned: int = -1, named: AbstractSet[bytes] | None = None) -> int:
+def evaluate(
+    tx: Transaction, rule: CompiledRule, laned: int = -1, named: AbstractSet[str | bytes] | None = None
+) -> int:
     """Evaluate a rule with its chain; carry out its actions and report it if all of it matches.
 
     Args:
         tx: the transaction.
         rule: the rule.
         laned: the member of its chain (0: itself) that can match on some values only.
-        named: these values, before transformations; None: all.
+        named: these values, before transformations, and the names of their variables; None: all.
 
     Returns:
         `ASKED`, `BEGUN` (the rule matched, but not the rest of its chain) or `MATCHED`.
@@ -66,7 +68,7 @@ def evaluate(tx: Transaction, rule: CompiledRule, laned: int = -1, named: Abstra
 
 
 def _match(  # noqa: C901  the hottest loop of what matches: no calls
-    tx: Transaction, rule: CompiledRule, starter: CompiledRule, level: int, named: AbstractSet[bytes] | None
+    tx: Transaction, rule: CompiledRule, starter: CompiledRule, level: int, named: AbstractSet[str | bytes] | None
 ) -> list[Found]:
     """As `reference.match`, on the values that were named."""
     operator, effects = rule.operator, rule.effects
@@ -82,6 +84,8 @@ def _match(  # noqa: C901  the hottest loop of what matches: no calls
     found: list[Found] = []
     for target in rule.targets:
         variable, label = target.variable.name, target.label
+        if named is not None and variable not in named:
+            continue
         entries = select_entries(tx, target, removed)
         for key, raw in entries if tx.watch is None else tx.watch(variable, entries):
             if named is not None and raw not in named:

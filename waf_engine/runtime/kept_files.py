@@ -47,7 +47,7 @@ def read_kept(path: Path, kind: bytes) -> bytes | None:
             about = os.fstat(file.fileno())
             if not stat.S_ISREG(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o022:
                 return None
-            content = file.read(MAX_FILE)
+            content = file.read(min(about.st_size, MAX_FILE))  # so much is allocated at once
             os.utime(file.fileno())  # so that those not used for long can be told from the others
     except OSError:
         return None

@@ -25,12 +25,13 @@ OVERHEAD: Final = 200
 """Bytes that remembering one value costs beside the value."""
 LATER: Final = 1 << 20
 """Added to the position of a candidate that belongs to the phase after the one in which it is found."""
+HEADERS: Final = ("REQUEST_HEADERS", "REQUEST_HEADERS_NAMES")
 MAX_SHAPES: Final = 4096
 """Sets of special bytes for which the list of active chains is kept."""
 
 Candidates = tuple[int, ...]
-Named = dict[int, set[bytes]]
-"""Candidates, each with the values that named it: on others it cannot match."""
+Named = dict[int, set[str | bytes]]
+"""Candidates, each with the values that named it and the names of their variables: on others it cannot match."""
 Key = tuple[int, bytes, bytes]
 """What an answer is remembered by: the lane's or source's number, and what it was asked about."""
 
@@ -94,12 +95,14 @@ class Chain:
         triggers: for each the bytes of which one must occur for it to change a value; None: any value may change.
         every_step: whether the rules see its intermediate results too (multiMatch).
         scanner: what scans its results, where they are not the value itself; None: nothing does.
+        least: bytes of a value below which nothing that it makes in the end can be found; 0 when that is not known.
     """
 
     steps: tuple[Transformation, ...]
     triggers: tuple[frozenset[int] | None, ...]
     every_step: bool
     scanner: Scanner | None
+    least: int = 0
 
 
 Step = tuple[int, "Transformation"]
@@ -154,8 +157,11 @@ class Lane:
         self._direct = tuple(direct)
         self._memory = memory
         self._plain, self._classes = _classes(chains, direct)
+        self._least = min((chain.least for chain in chains if chain.least), default=0)
         self._shapes: dict[frozenset[int], Shape] = {}
         self._plain_shape = self._shape(frozenset())
+        self._short_shapes: dict[frozenset[int], Shape] = {}
+        self._short_plain_shape = self._shape(frozenset(), short=True)
 
     def candidates(self, value: bytes, tx: Transaction) -> Candidates:
         """The positions of the rules that may match a value."""
@@ -175,11 +181,12 @@ class Lane:
     def ask(self, value: bytes, tx: Transaction) -> Candidates:  # noqa: C901  the hottest function there is: no calls
         """The positions of the rules that may match a value, whatever is remembered."""
         special = value.translate(self._classes, self._plain)
+        short = len(value) < self._least
         if special:
             present = frozenset(special)
-            shape = self._shapes.get(present) or self._new_shape(present)
+            shape = (self._short_shapes if short else self._shapes).get(present) or self._new_shape(present, short)
         else:
-            shape = self._plain_shape
+            shape = self._short_plain_shape if short else self._plain_shape
         hits = self._scan(value) if self._scan is not None else []
         results = [value]
         if shape.steps:
@@ -211,14 +218,15 @@ class Lane:
                     break
         return tuple(found)
 
-    def _new_shape(self, present: frozenset[int]) -> Shape:
-        shape = self._shape(present)
-        if len(self._shapes) >= MAX_SHAPES:
-            self._shapes.clear()
-        self._shapes[present] = shape
+    def _new_shape(self, present: frozenset[int], short: bool) -> Shape:
+        shape = self._shape(present, short=short)
+        shapes = self._short_shapes if short else self._shapes
+        if len(shapes) >= MAX_SHAPES:
+            shapes.clear()
+        shapes[present] = shape
         return shape
 
-    def _shape(self, present: frozenset[int]) -> Shape:
+    def _shape(self, present: frozenset[int], *, short: bool = False) -> Shape:
         """The steps for values with these special bytes; beginnings that chains share are done once."""
         steps: list[Step] = []
         known: dict[Step, int] = {}
@@ -226,6 +234,10 @@ class Lane:
         results: list[tuple[int, ...]] = []
         for chain in self._chains:
             seen = [0]
+            # Of what is short comes nothing, but for multiMatch perhaps what decoding makes on the way.
+            if short and chain.least and not (present and chain.every_step):
+                results.append((0,))
+                continue
             for transformation, trigger in zip(chain.steps, chain.triggers, strict=True):
                 # What an earlier step made may hold any byte; the value itself is known.
                 if seen[-1] == 0 and trigger is not None and trigger.isdisjoint(present):
@@ -289,7 +301,7 @@ class Source:
             lane = by_key.get(key.lower(), other) if by_key else other
             if lane is not None and (named := lane.candidates(value, tx)):
                 for position in named:
-                    found.setdefault(position, set()).add(value)
+                    found.setdefault(position, set()).update((self.variable.name, value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +323,7 @@ class ScalarSource:
         value = self.read(tx)
         if value is not None:
             for position in self.lane.candidates(value, tx):
-                found.setdefault(position, set()).add(value)
+                found.setdefault(position, set()).update((self.variable.name, value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +354,7 @@ class HeaderSource:
                 remembered = young.get(key)
                 named = self._remembered(memory, key, tx) if remembered is None else remembered
             for position in named:
-                found.setdefault(position, set()).update((name, value))
+                found.setdefault(position, set()).update((name, value, *HEADERS))
 
     def _remembered(self, memory: Memory, key: Key, tx: Transaction) -> Candidates:
         if len(key[1]) + len(key[2]) > MAX_REMEMBERED:

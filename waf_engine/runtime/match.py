@@ -44,8 +44,7 @@ class Interruption:
     rule_id: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class MatchedValue:
+class MatchedValue(NamedTuple):
     """One value on which a rule, or a member of its chain, matched.
 
     Attributes:

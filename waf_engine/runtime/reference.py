@@ -7,7 +7,6 @@ the two engines differ Coraza's (docs/seclang.md).
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from waf_engine.compiler.plan import Allow, Phase
@@ -163,8 +162,7 @@ def _run_effects(tx: Transaction, rule: CompiledRule) -> None:
 def _with_texts(tx: Transaction, rule: CompiledRule, matched: MatchedValue) -> MatchedValue:
     if rule.msg is None and rule.logdata is None:
         return matched
-    return replace(
-        matched,
+    return matched._replace(
         message=to_text(rule.msg.expand(tx)) if rule.msg else "",
         data=to_text(rule.logdata.expand(tx)) if rule.logdata else "",
     )

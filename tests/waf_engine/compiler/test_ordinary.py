@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.waf_engine.twins import Exchange, Twins
+from waf_engine.compiler import program
 from waf_engine.compiler.ordinary import REQUESTS, stops
 from waf_engine.runtime.planned import PlannedExecutor
 
@@ -31,14 +34,23 @@ def test_rules_that_ordinary_requests_match_are_found():
 
 def test_they_stand_alone_and_the_others_do_not():
     twins = Twins(RULES)
-    program = executor_of(twins)._programs[1,]
-    alone = [[program.rules[i].id for i in s.positions] for s in program.stretches if s.checks is None]
+    phase = executor_of(twins)._programs[1,]
+    alone = [[phase.rules[i].id for i in s.positions] for s in phase.stretches if s.checks is None]
     assert alone == [[3]]
-    assert any(len(s.positions) > 1 for s in program.stretches)
+    assert any(len(s.positions) > 1 for s in phase.stretches)
 
 
 def test_it_changes_no_outcome():
     twins = Twins(RULES)
-    for method, target, headers, body in REQUESTS:
-        twins.compare(Exchange(target, method, headers, body))
-        twins.compare(Exchange(target, method, (*headers, (b"X-Seldom", b"A")), body))
+    for method, target, headers in REQUESTS:
+        twins.compare(Exchange(target, method, headers))
+        twins.compare(Exchange(target, method, (*headers, (b"X-Seldom", b"A"))))
+
+
+def test_no_request_is_run_on_rules_that_ask_the_world(monkeypatch: pytest.MonkeyPatch):
+    ran: list[object] = []
+    monkeypatch.setattr(program, "stops", lambda executor, _blank: ran.append(executor) or {})
+    Twins(RULES)
+    assert len(ran) == 1
+    Twins(RULES + 'SecRule REMOTE_ADDR "@rbl example.org" "id:7,phase:1,pass,nolog"')
+    assert len(ran) == 1
