@@ -26,7 +26,8 @@ MAX_ACTIVE_LIMIT = 10_000_000
 DEFAULT_ACTIVE_BYTES = 512 << 20
 """Of waiting transactions; two thousand requests a second whose responses take two seconds stay far below."""
 MIN_ACTIVE_BYTES, MAX_ACTIVE_BYTES = 1 << 20, 1 << 40
-DEFAULT_WORKERS = 1
+DEFAULT_WORKERS = 0
+"""As many as there are usable cores; coraza-spoa uses all of them, too."""
 MAX_WORKERS = 1024
 DEFAULT_DRAIN_MS = 5000
 MAX_DRAIN_MS = 3_600_000

@@ -102,7 +102,7 @@ TABLES: dict[str, tuple[Key, ...]] = {
         *_LOG_KEYS,
         Key("log_rotation", "rotation", "When log files are set aside; without it, never."),
         _DEFAULT,
-        Key("workers", "workers", "How many processes answer; auto is one for each core.", DEFAULT_WORKERS),
+        Key("workers", "workers", "How many processes answer; auto is one for each core.", DEFAULT_WORKERS or "auto"),
         Key("autoreload", "boolean", "Whether a changed file is loaded without being told.", default=False),
         Key(
             "drain_timeout_ms",

@@ -30,12 +30,12 @@ def test_the_addresses_of_a_configuration_are_those_of_its_listeners():
     assert replace(config, listeners=(unix, *config.listeners)).binds == (UnixBind("/run/x"), TcpBind("", 9000))
 
 
-def test_what_a_configuration_does_not_say_changes_nothing():
+def test_what_a_configuration_does_not_say():
     config = parse_config("bind: :9000\napplications: [{name: a, directives: SecRuleEngine On}]\n")
     application = config.applications[0]
 
     assert (config.workers, config.autoreload, config.drain_timeout, config.serve_while_compiling) == (
-        1,
+        0,
         False,
         5,
         True,

@@ -84,6 +84,7 @@ def test_what_says_nothing_is_not_said():
         "c.yaml is valid (form C)",
         "  listens on    :1",
         "  logs to       /dev/stdout",
+        "  workers       one for each core",
         "  application   a",
         "    rules       0",
         "    engine      On",

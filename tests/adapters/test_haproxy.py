@@ -107,7 +107,9 @@ class Stand:
     def start_agent(self, *, limit: int = 100_000, rules: str = RULES) -> None:
         (self.folder / "rules").mkdir(exist_ok=True)
         (self.folder / "rules" / "site.conf").write_text(rules)
-        self.processes.start_agent(FLAT.format(agent=self.agent_port, limit=limit), self.agent_port)
+        # A limit of one is one for each worker.
+        words = ["serve", "-c", "config.yml", *(("--workers", "1") if limit == 1 else ())]
+        self.processes.start_agent(FLAT.format(agent=self.agent_port, limit=limit), self.agent_port, *words)
 
     def start_haproxy(self) -> None:
         (self.folder / "coraza.cfg").write_text(CORAZA_CFG)

@@ -95,7 +95,7 @@ listen:
   - bind: "[::]:9443"
     tls: {certificate: a.pem, key: "k: y.pem", client_ca: ca.pem}
 log_level: warn
-workers: auto
+workers: 3
 autoreload: true
 drain_timeout_ms: 1500
 metrics: 127.0.0.1:9100

@@ -140,7 +140,7 @@ def test_a_profile_that_cannot_be_written_is_told_at_the_start(
 @pytest.mark.slow
 def test_profiles_are_written_at_the_end(processes: Processes) -> None:
     (port,) = free_ports(1)
-    config = GOOD.replace(":0", f":{port}")
+    config = GOOD.replace(":0", f":{port}") + "workers: 1\n"
     (processes.folder / "config.yml").write_text(config)
     start = "import sys; from adapters.cli import coraza_spoa_main; sys.exit(coraza_spoa_main())"
     flags = ["-config", "config.yml", "-cpuprofile", "cpu", "-memprofile=mem"]
