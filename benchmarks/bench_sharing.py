@@ -118,7 +118,7 @@ def measure(way: Way, rules: str, seconds: float, clients: int) -> str:
         processes, redis = Processes(folder), RedisServer(folder) if way.shared else None
         try:
             fleet = Fleet(processes, behind, sharded=way.sharded, rules=rules)
-            fleet.shared = "serve_while_compiling: false\n"
+            fleet.shared = "serve_while_compiling: false\nworkers: 1\n"
             if redis:
                 fleet.shared += f'shared: {{url: "{redis.url}", timeout_ms: 100}}\n'
             fleet.start(way.agents)
