@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -368,3 +369,49 @@ def test_faults_at_the_start_are_shown_and_end_it(processes: Processes) -> None:
     assert done.returncode == 1
     assert b"cannot listen on" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+AUDITED = """\
+bind: 127.0.0.1:{port}
+workers: 3
+log_file: agent.log
+applications:
+  - name: a
+    detect_only: true
+    response_check: true
+    log_file: a.log
+    directives: |
+      SecRuleEngine On
+      SecAuditEngine On
+      SecAuditLogFormat JSON
+      SecAuditLogType Concurrent
+      SecAuditLogStorageDir {folder}/store
+      SecAuditLog {folder}/audit.log
+      SecRule ARGS "@contains attack" "id:100,phase:2,deny,log,msg:'an attack'"
+"""
+
+
+def test_logs_of_several_workers_are_whole_and_detection_only_finds_its_transactions(processes: Processes) -> None:
+    folder = processes.folder
+    (port,) = free_ports(1)
+    (folder / "store").mkdir()
+    process = processes.start_agent(AUDITED.format(port=port, folder=folder), port)
+    clients = [Client(("127.0.0.1", port)) for _ in range(6)]
+    for client in clients:
+        client.hello()
+    for number in range(120):
+        query = "q=attack" if number % 2 else "q=word"
+        assert ask(clients[number % 6], 2 * number + 1, query, f"id-{number}")["fail"] == 0
+        assert "error" not in respond(clients[(number + 1) % 6], 2 * number + 100_001, f"id-{number}")
+    until(lambda: (folder / "a.log").exists() and (folder / "a.log").read_text().count('[id "100"]') == 60)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+
+    index = (folder / "audit.log").read_text().splitlines()
+    entries = [path for path in (folder / "store").rglob("*") if path.is_file()]
+    assert len(index) == len(entries) == 120
+    assert {line.rsplit(" ", 1)[1] for line in index} == {str(path) for path in entries}
+    assert all(json.loads(path.read_text()) for path in entries)
+    assert "not-found" not in (folder / "agent.log").read_text()
+    for client in clients:
+        client.close()
