@@ -4,9 +4,9 @@ Here: the names, and a look at them every second. Not here: what is done then.
 
 A look is one stat for each file, 60 for an agent with the CRS: a tenth of a millisecond. Why not inotify (the package
 watchfiles): it tells nothing of files on NFS and on some container file systems, follows no symbolic link, needs a
-thread (which a process that forks must not have) and a watch on each folder. A look by name sees it all the same way: a file
-that is written to, one that an editor moves into its place, and Kubernetes' exchange of the link `..data`, which gives
-every file another inode.
+thread (which a process that forks must not have) and a watch on each folder. A look by name sees it all the same way:
+a file that is written to, one that an editor moves into its place, and Kubernetes' exchange of the link `..data`, which
+gives every file another inode.
 """
 
 from __future__ import annotations
