@@ -42,6 +42,7 @@ MORE_TESTS = {
     "tests/adapters/test_generations.py": "every generation of the configuration, behind a real HAProxy",
     "tests/adapters/test_reload.py": "reloads of a running agent",
     "tests/adapters/test_sharing.py": "agents that share, behind a real HAProxy",
+    "tests/adapters/test_processes.py": "the agent of several processes behind a real HAProxy with many clients",
     "tests/adapters/test_load.py": "each loop behind a real HAProxy with many clients",
     "tests/test_benchmarks.py": "the benchmarks, which are scripts",
     "tests/contrib/test_systemd.py": "the units of contrib/systemd, which are no Python",
