@@ -52,10 +52,12 @@ class Peer:
 
     Args:
         channel: the other worker's.
+        slot: its place.
         tasks: where the reading runs.
     """
 
-    def __init__(self, channel: Channel, tasks: TaskGroup) -> None:
+    def __init__(self, channel: Channel, slot: Slot, tasks: TaskGroup) -> None:
+        self._slot, self._incarnation = slot, slot.incarnation
         self._connection = HAProxyConnection(LIMITS, max_waiting_frames=LIMITS.in_flight)
         self._waiting: dict[int, _Answer] = {}
         self._ready = anyio.Event()
@@ -68,10 +70,16 @@ class Peer:
         with theirs:
             if not send(channel.outer, Kind.PEER, theirs):
                 self._break()
+                self._sock.close()
                 return
         self._connection.send(HAProxyHello(max_frame_size=LIMITS.frame_size))
         self._flush()
         tasks.start_soon(self._read)
+
+    def look(self) -> None:
+        """Give up if the other worker is not the same any more: one that died may have left this in its queue."""
+        if not self.broken and (self._slot.incarnation != self._incarnation or not self._slot.pid):
+            self._break()
 
     async def ask(self, messages: tuple[Message, ...]) -> tuple[Action, ...] | None:
         """The answer of the other worker; None when there will be none. Waits: bound it."""
@@ -112,6 +120,7 @@ class Peer:
             pass
         finally:
             self._break()
+            self._sock.close()
 
     def _break(self) -> None:
         self.broken = True
@@ -119,7 +128,8 @@ class Peer:
         for answer in self._waiting.values():
             answer.came.set()
         self._waiting.clear()
-        self._sock.close()
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)  # the reading task sees the end, and closes it
 
     def _flush(self) -> None:
         """Write what there is; the rest of what does not fit is written by a task, whoever still waits for it."""
@@ -176,6 +186,7 @@ class Forwarding:
         self._handler: EventedHandler = handler
         self._applications: tuple[Application, ...] = tuple(handler.applications.values())
         self._slot, self._directory, self._channels = slot, shared.directory, shared.channels
+        self._slots = shared.status.slots
         self._tasks, self._seconds = tasks, seconds
         self._peers: dict[int, Peer] = {}
 
@@ -217,8 +228,13 @@ class Forwarding:
     def _peer(self, slot: int) -> Peer:
         peer = self._peers.get(slot)
         if peer is None or peer.broken:
-            peer = self._peers[slot] = Peer(self._channels[slot], self._tasks)
+            peer = self._peers[slot] = Peer(self._channels[slot], self._slots[slot], self._tasks)
         return peer
+
+    def look(self) -> None:
+        """Let nobody wait for a worker that has died; to be called several times a second."""
+        for peer in self._peers.values():
+            peer.look()
 
 
 class _Later:

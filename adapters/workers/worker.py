@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from adapters.workers.shared import Shared
     from spop_proto import HAProxyHello
 
-BEAT_EVERY = 0.25
+BEAT_EVERY = 0.1
 LINGER = 2.0
 """Seconds for which a worker that drains stays when nothing waits: it still knows which requests were blocked."""
 ANOTHER = 255
@@ -101,7 +101,7 @@ class Worker:
 
     async def _main(self) -> None:
         async with anyio.create_task_group() as tasks:
-            forwarding = Forwarding(self.handler, self._slot, self._shared, tasks)
+            forwarding = self._forwarding = Forwarding(self.handler, self._slot, self._shared, tasks)
             self._agent = AnyioAgent(
                 (),
                 forwarding,
@@ -143,6 +143,7 @@ class Worker:
         while True:
             self._slot.beat()
             self._slot.waiting = self._waiting()
+            self._forwarding.look()
             if time.monotonic() >= expire_at:
                 self.handler.expire()
                 expire_at = time.monotonic() + 1

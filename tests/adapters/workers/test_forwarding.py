@@ -15,6 +15,7 @@ from adapters.troubles import Reason, trouble_actions
 from adapters.workers.channels import Kind, receive
 from adapters.workers.forwarding import LIMITS, Forwarding, id_of
 from adapters.workers.shared import Shared
+from adapters.workers.status import State
 from spop_proto import Message, Notify, Scope, SetVar
 
 if TYPE_CHECKING:
@@ -227,3 +228,21 @@ def test_the_id_of_a_message(args: tuple[tuple[str, Any], ...], wanted: str):
 
 def test_a_long_id_is_shortened_as_the_handler_does_it():
     assert len(id_of(Message("coraza-res", (("id", "x" * 1000),)))) == 256
+
+
+def test_nobody_waits_for_a_worker_that_died_before_it_read_its_queue(shared: Shared):
+    async def test(forwarding: Forwarding, _: Handler, other: Handler) -> None:
+        async def die() -> None:
+            await anyio.lowlevel.checkpoint()
+            shared.status.slots[1].gone(State.DEAD)
+            forwarding.look()
+
+        other.store.put("t", "kept")
+        begin = time.monotonic()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(die)
+            answer = await values(forwarding(response("t")))
+        assert answer["gone"] == "worker-died"
+        assert time.monotonic() - begin < 10
+
+    run(shared, test, seconds=30, hangs=True)
