@@ -90,12 +90,13 @@ def test_how_far_it_came():
 def test_only_the_named_values_of_the_laned_member_are_looked_at():
     chain = 'SecRule ARGS:a "@rx A" "id:1,phase:1,pass,chain"\nSecRule ARGS:b "@rx b" "setvar:tx.n=+1"'
     for laned, named, expected in (
-        (1, {b"bb"}, b"1"),
-        (1, {b"bb", b"b"}, b"2"),
-        (1, {b"none"}, None),
-        (0, {b"none"}, None),
-        (0, {b"A Bb b"}, b"2"),
-        (-1, {b"none"}, b"2"),
+        (1, {"ARGS", b"bb"}, b"1"),
+        (1, {"ARGS", b"bb", b"b"}, b"2"),
+        (1, {"ARGS", b"none"}, None),
+        (1, {"REQUEST_COOKIES", b"bb"}, None),
+        (0, {"ARGS", b"none"}, None),
+        (0, {"ARGS", b"A Bb b"}, b"2"),
+        (-1, {"ARGS", b"none"}, b"2"),
         (1, None, b"2"),
     ):
         tx = _begin(chain)

@@ -56,6 +56,10 @@ RULES = """
     SecRule ARGS "@rx (.)" "id:9,phase:2,pass,capture,severity:ERROR,rev:5,msg:'m %{tx.0}',logdata:d,\\
         setvar:tx.Key=v,setenv:Name=w"
 """
+MATCHES = """
+    SecRule ARGS "@rx ." "id:9,phase:1,pass,chain"
+        SecRule MATCHED_VARS|MATCHED_VARS_NAMES "@streq none of them" "t:none"
+"""
 COLLECTIONS = """
     SecAction "id:9,phase:1,pass,initcol:ip=%{REMOTE_ADDR},initcol:global=g,setsid:sid,setuid:uid,setrsc:rsc,\\
         setvar:ip.a=1,setvar:session.b=2,setvar:user.c=3,setvar:global.d=4,setvar:resource.e=5"
@@ -91,6 +95,7 @@ SAMPLES: dict[str, Callable[[], Transaction]] = {
         SETUP + XML_RESPONSE, response_headers=[("Content-Type", "text/xml")], response_body=XML
     ),
     "rules": lambda: exchange(SETUP + RULES, "/?p=x&q=y"),
+    "matches": lambda: exchange(SETUP + MATCHES, "/?p=x&q=y"),
     "persistent": lambda: exchange(SETUP + COLLECTIONS, clock=lambda: NOW),
     "long": lambda: exchange(SETUP + LIMITS, body=b"a=12345", response_body=b"123456"),
     "path": lambda: touched(lambda tx: tx.set_collection("ARGS_PATH", [(b"id", b"7")])),

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 ROWS: dict[str, list[Row]] = {
     "MATCHED_VAR": [("rules", [(b"", b"y")]), ("bare", [(b"", b"")])],
     "MATCHED_VAR_NAME": [("rules", [(b"", b"ARGS:q")]), ("bare", [(b"", b"")])],
-    "MATCHED_VARS": [("json response", [(b"RESPONSE_HEADERS:Content-Type", b"application/json")])],
-    "MATCHED_VARS_NAMES": [("json response", [(b"RESPONSE_HEADERS:Content-Type", b"RESPONSE_HEADERS:Content-Type")])],
+    "MATCHED_VARS": [("matches", [(b"ARGS:p", b"x"), (b"ARGS:q", b"y")])],
+    "MATCHED_VARS_NAMES": [("matches", [(b"ARGS:p", b"ARGS:p"), (b"ARGS:q", b"ARGS:q")])],
     "RULE": [("none", [])],
     "HIGHEST_SEVERITY": [("rules", [(b"", b"3")]), ("bare", [(b"", b"255")])],
     "MSC_PCRE_LIMITS_EXCEEDED": [("limit", [(b"", b"1")]), ("bare", [(b"", b"0")])],
