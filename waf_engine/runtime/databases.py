@@ -75,20 +75,21 @@ class Database:
 
     def scan(self, value: bytes) -> list[int]:
         """The positions of the patterns that occur in a value."""
-        found: list[int] = []
         if self._native is None:
-            return found
+            return []
         try:
             scratch = self._free.pop()
         except IndexError:
             scratch = self._native.scratch.clone()
+        found = [len(value)]
         self._native.scan(value + END, _collect, 0, found, scratch)  # by position: keywords cost twice the scan
         self._free.append(scratch)
-        return found
+        return found[1:]
 
 
-def _collect(slot: int, _start: int, _end: int, _flags: int, found: list[int]) -> None:
-    found.append(slot)
+def _collect(slot: int, _start: int, end: int, _flags: int, found: list[int]) -> None:
+    if end <= found[0]:  # else it took bytes of `END`; the first match of a pattern is the one that ends first
+        found.append(slot)
 
 
 class DatabaseCache:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from waf_engine.compiler.alphabet import ends_at_line_start
+from waf_engine.compiler.alphabet import ends_at_line_start, least_width
 from waf_engine.compiler.facts import fact
 
 SPACES: Final = rb"\t\n\f\r "
@@ -38,12 +38,14 @@ class ScanPattern:
 def is_scannable(expression: bytes) -> bool:
     """Whether Hyperscan, given `for_hyperscan` of a pattern, finds all that RE2 finds.
 
-    They differ on the case of letters beyond ASCII, which RE2 folds as Latin-1, and on ``^`` behind the last line end
-    of a value, where Hyperscan sees no line.
+    They differ on the case of letters beyond ASCII, which RE2 folds as Latin-1, on ``^`` behind the last line end
+    of a value, where Hyperscan sees no line, and on matches of no length.
     """
     if any(byte >= 0x80 for byte in expression) or re.search(rb"\\x\{?[89a-fA-F]|\\[pPCX]", expression):
         return False
-    return for_hyperscan(expression) is not None and not ends_at_line_start(expression)
+    if for_hyperscan(expression) is None or ends_at_line_start(expression):
+        return False
+    return least_width(expression) > 0
 
 
 def for_hyperscan(expression: bytes) -> bytes | None:
