@@ -19,6 +19,7 @@ from waf_engine.compiler.lane_maker import FOLLOWING, LaneMaker, reads_stale_mat
 from waf_engine.compiler.ordinary import stops
 from waf_engine.compiler.plan import PHASES, CompiledRule, Plan
 from waf_engine.compiler.prechecks import precheck_of, tx_reads
+from waf_engine.compiler.replays import replay_of
 from waf_engine.compiler.static import Reach, all_keys, footprint, is_pure
 from waf_engine.runtime.planned import Block, PhaseProgram, PlannedExecutor, Stretch, Visit
 from waf_engine.runtime.reference import evaluate
@@ -87,7 +88,9 @@ def _planned(
     walks = _Statics(plan, blank) if passes.static else None
     keys = walks.keys if walks is not None else frozenset()
     by_chain = not reads_stale_match(plan.rules)
-    phases = {phase: _Phase(plan, phase, passes, keys, by_chain=by_chain) for phase in PHASES}
+    phases = {
+        phase: _Phase(plan, phase, passes, keys, by_chain=by_chain, remembers=memory is not None) for phase in PHASES
+    }
     reachable = {phase: set(range(len(phases[phase].rules))) for phase in PHASES}
     walked: dict[tuple[int, ...], _Walked] = {}
     if walks is not None:
@@ -135,7 +138,9 @@ class _Walked:
 class _Phase:
     """What is the same for all programs of one phase."""
 
-    def __init__(self, plan: Plan, phase: int, passes: Passes, keys: frozenset[bytes], *, by_chain: bool) -> None:
+    def __init__(
+        self, plan: Plan, phase: int, passes: Passes, keys: frozenset[bytes], *, by_chain: bool, remembers: bool
+    ) -> None:
         self.number = phase
         self.plan = plan
         self.rules = plan.phases[phase]
@@ -143,7 +148,10 @@ class _Phase:
         self.visits: list[Visit | None] = []
         for rule in self.rules:
             precheck = precheck_of(rule, by_chain=by_chain) if passes.prechecks and not rule.marker else None
-            self.visits.append(None if rule.marker else self._visit(rule, precheck, keys))
+            visit = None if rule.marker else self._visit(rule, precheck, keys)
+            if visit is not None and remembers and (replay := replay_of(plan, rule)) is not None:
+                visit = replace(visit, replay=replay)
+            self.visits.append(visit)
 
     def _visit(self, rule: CompiledRule, precheck: Precheck | None, keys: frozenset[bytes]) -> Visit:
         dirties: list[frozenset[bytes] | None] = []

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from waf_engine.compiler.plan import CompiledRule
     from waf_engine.runtime.lanes import HeaderSource, Named, ScalarSource, Source
     from waf_engine.runtime.match import MatchRecord
+    from waf_engine.runtime.replay import Replay
     from waf_engine.runtime.transaction import Transaction
 
     Precheck = Callable[[Transaction], bool]
@@ -105,6 +106,7 @@ class Visit:
             changed; None: it may have changed anything.
         changes_rules: whether its effects may remove rules or targets.
         laned: the member of its chain that lanes speak for; -1 for none.
+        replay: does again what it did before, where that is all there is to it.
     """
 
     rule: CompiledRule
@@ -112,6 +114,7 @@ class Visit:
     dirties: tuple[frozenset[bytes] | None, ...]
     changes_rules: bool
     laned: int = -1
+    replay: Replay | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +301,10 @@ def _visit(tx: Transaction, program: PhaseProgram, phase: int, positions: Sequen
         rule = visit.rule
         if tx.removed_ids and rule.id in tx.removed_ids:
             continue
-        reach = evaluate(tx, rule, visit.laned, found.get(position) if found else None)
+        if visit.replay is not None:
+            reach = visit.replay.run(tx)
+        else:
+            reach = evaluate(tx, rule, visit.laned, found.get(position) if found else None)
         if reach == MATCHED:
             if tx.interruption is not None and phase != Phase.LOGGING:
                 # The logging phase follows: of what it reads, that is missing which blocks from here on would write.
