@@ -420,10 +420,12 @@ def _patterns(operator: Operator) -> tuple[ScanPattern, ...] | None:
     texts = hint.kind is not Kind.REGEX  # texts mean the same to every engine
     if any(not p.expression or not (texts or is_scannable(p.expression)) for p in patterns):
         return ()
-    no_transaction = cast("TransactionView", _NO_TRANSACTION)
-    if sum(operator.test(sample, no_transaction) is not None for sample in SAMPLES) > TOO_COMMON:
-        return ()
-    return patterns
+    if hint.kind is Kind.PHRASES:  # whose search is not made only to be asked this
+        common = sum(any(word in sample.lower() for word in hint.patterns) for sample in SAMPLES)
+    else:
+        no_transaction = cast("TransactionView", _NO_TRANSACTION)
+        common = sum(operator.test(sample, no_transaction) is not None for sample in SAMPLES)
+    return () if common > TOO_COMMON else patterns
 
 
 def _needs(operator: Operator) -> frozenset[int] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
 
 from re2 import _re2
 
@@ -18,7 +19,7 @@ from waf_engine.patterns import UNANCHORED, re2_options
 from waf_engine.types import encode_argument
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from waf_engine.types import Captures, CompileContext, Test, TransactionView
 
@@ -29,6 +30,9 @@ MEMORY_PER_BYTE: Final = 4096
 """Bytes of RE2's automaton for each byte of the words: a state for each, with at most 256 ways out."""
 
 MIN_MEMORY: Final = 16 << 20
+
+SURELY_TAKEN: Final = 64 * 1024
+"""Bytes of a list that RE2 takes in any case; whether it takes a longer one has to be tried when rules are loaded."""
 
 _HEX_GROUP: Final = re.compile(rb"\|( *(?:[0-9A-Fa-f]{2} *)+)\|")  # runs on arguments of rules only
 
@@ -79,6 +83,49 @@ def data_lines(content: bytes) -> list[bytes]:
     return [line for line in lines if line and not line.startswith(b"#")]
 
 
+class _Phrases:
+    """Words of a list and what finds them, which takes 150 bytes for each of theirs and is made when first needed.
+
+    Attributes:
+        words: in lower case.
+        match: RE2's search; None as long as nobody needed it.
+    """
+
+    __slots__ = ("__weakref__", "match", "words")
+
+    def __init__(self, words: tuple[bytes, ...]) -> None:
+        self.words = words
+        self.match: Callable[[int, bytes, int, int], list[tuple[int, int]]] | None = None
+
+    def compile(self) -> Callable[[int, bytes, int, int], list[tuple[int, int]]]:
+        """Make the search.
+
+        Raises:
+            ArgumentError: there are too many words for RE2.
+        """
+        memory = max(MIN_MEMORY, MEMORY_PER_BYTE * sum(map(len, self.words)))
+        alternation = b"(?i)(?:" + b"|".join(map(_re2.RE2.QuoteMeta, self.words)) + b")"
+        native = _re2.RE2(alternation, re2_options(longest=True, max_memory=memory))
+        if not native.ok():
+            raise ArgumentError(
+                f"{len(self.words)} phrases are too many: {bytes(native.error()[:60]).decode('utf-8', 'replace')}"
+            )
+        match: Callable[[int, bytes, int, int], list[tuple[int, int]]] = native.Match
+        self.match = match
+        return match
+
+
+_phrases: Final[WeakValueDictionary[tuple[bytes, ...], _Phrases]] = WeakValueDictionary()
+
+
+def _shared(words: tuple[bytes, ...]) -> _Phrases:
+    """The same for all rules with the same words, of all rule sets."""
+    found = _phrases.get(words)
+    if found is None:
+        found = _phrases[words] = _Phrases(words)
+    return found
+
+
 def phrases_test(words: Iterable[bytes]) -> Test:
     """The test for some words; empty ones are left out, and without any word no value matches.
 
@@ -92,16 +139,12 @@ def phrases_test(words: Iterable[bytes]) -> Test:
             return None
 
         return hinted(never, Kind.NEVER)
-    memory = max(MIN_MEMORY, MEMORY_PER_BYTE * sum(map(len, lowered)))
-    alternation = b"(?i)(?:" + b"|".join(map(_re2.RE2.QuoteMeta, lowered)) + b")"
-    native = _re2.RE2(alternation, re2_options(longest=True, max_memory=memory))
-    if not native.ok():
-        raise ArgumentError(
-            f"{len(lowered)} phrases are too many: {bytes(native.error()[:60]).decode('utf-8', 'replace')}"
-        )
-    match = native.Match
+    phrases = _shared(tuple(lowered))
+    if sum(map(len, lowered)) > SURELY_TAKEN:
+        phrases.compile()
 
     def test(value: bytes, _tx: TransactionView) -> Captures | None:
+        match = phrases.match or phrases.compile()
         length = len(value)
         start, end = match(UNANCHORED, value, 0, length)[0]
         if start < 0:
@@ -114,7 +157,7 @@ def phrases_test(words: Iterable[bytes]) -> Test:
             found.append(value[start:end])
         return tuple(found)
 
-    return hinted(test, Kind.PHRASES, *lowered)
+    return hinted(test, Kind.PHRASES, *phrases.words)
 
 
 def split_words(text: bytes) -> list[bytes]:

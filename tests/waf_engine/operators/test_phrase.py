@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
@@ -10,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from waf_engine.diagnostics import ArgumentError
-from waf_engine.operators.phrase import MAX_CAPTURES, data_lines, phrases_test, split_words
+from waf_engine.operators.phrase import (
+    MAX_CAPTURES,
+    SURELY_TAKEN,
+    _Phrases,
+    _phrases,
+    data_lines,
+    phrases_test,
+    split_words,
+)
+from waf_engine.patterns import UNANCHORED
 
 
 @pytest.mark.parametrize(
@@ -115,3 +125,37 @@ def test_many_words_cost_as_much_as_few(bench: Any):
 
     assert test(value, bench.Transaction()) is None
     assert time.process_time() - start < 0.05
+
+
+def test_the_search_is_made_when_it_is_first_needed_and_shared(bench: Any):
+    words = [b"rare-word", b"Other-word"]
+    first, second = phrases_test(words), phrases_test(reversed(words))
+    shared = _phrases[b"other-word", b"rare-word"]
+
+    assert shared.match is None
+    assert first(b"an OTHER-word", bench.Transaction()) == (b"OTHER-word",)
+    assert shared.match is not None
+    assert second(b"rare-words", bench.Transaction()) == (b"rare-word",)
+    del first, second, shared
+    assert (b"other-word", b"rare-word") not in _phrases
+
+
+def test_a_list_that_may_be_too_long_is_tried_at_once(bench: Any, monkeypatch: pytest.MonkeyPatch):
+    words = [b"%06d" % number for number in range(SURELY_TAKEN // 6 + 1)]
+    test = phrases_test(words)
+    shared = _phrases[tuple(words)]
+
+    assert shared.match is not None
+    assert test(b"x000123", bench.Transaction()) == (b"000123",)
+    module = sys.modules[phrases_test.__module__]
+    monkeypatch.setattr(module, "MEMORY_PER_BYTE", 0)
+    monkeypatch.setattr(module, "MIN_MEMORY", 1 << 12)
+    with pytest.raises(ArgumentError, match="phrases are too many"):
+        phrases_test([b"a" * (SURELY_TAKEN + 1)])
+
+
+@pytest.mark.parametrize("word", [bytes(range(1, 65)), b"a" * 2000, b"\xff\x00(" * 20])
+def test_what_is_surely_taken_is_taken(word: bytes):
+    words = tuple(sorted({b"%d" % number + word for number in range(SURELY_TAKEN // (len(word) + 4))}))
+
+    assert _Phrases(words).compile()(UNANCHORED, words[0], 0, len(words[0]))[0] == (0, len(words[0]))
