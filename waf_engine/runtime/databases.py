@@ -48,6 +48,9 @@ _SUSPECT: Final = re.compile(rb"[(|?:](?:\\A|\^)|\$[|)]|\\[zZ]|\{\d{2,}")
 _EXPRESSION: Final = re.compile(rb"[*+?|(\[{]")
 """What an expression has and a text has not, unless escaped: then it is taken for an expression, which does no harm."""
 
+_LOOKS_AHEAD: Final = re.compile(rb"\$|\\[bBzZ]")
+"""Assertions about the byte that follows; what is taken for one and is none does no harm."""
+
 END: Final = b"\n\n"
 """Put behind each value. In texts of 16 bytes or more Hyperscan 5.4 misses ``^x``, ``x$`` and ``(?:^|;)x`` when the two
 bytes that it looks for are the last ones. Line ends more never hide a match: for ``\\z`` we scan for ``$``.
@@ -70,6 +73,7 @@ class Database:
     def __init__(self, native: Any, refused: frozenset[int]) -> None:
         self.refused = refused
         self._native = native
+        self._collect = _collector(frozenset())
         # A scratch space serves one scan at a time; each thread takes one and gives it back.
         self._free = [native.scratch] if native is not None else []
 
@@ -82,14 +86,28 @@ class Database:
         except IndexError:
             scratch = self._native.scratch.clone()
         found = [len(value)]
-        self._native.scan(value + END, _collect, 0, found, scratch)  # by position: keywords cost twice the scan
+        self._native.scan(value + END, self._collect, 0, found, scratch)  # by position: keywords cost twice the scan
         self._free.append(scratch)
         return found[1:]
 
+    def tell_apart(self, patterns: Sequence[Numbered]) -> None:
+        """Learn which patterns look at what follows: only of the others a match that takes bytes of `END` is none.
 
-def _collect(slot: int, _start: int, end: int, _flags: int, found: list[int]) -> None:
-    if end <= found[0]:  # else it took bytes of `END`; the first match of a pattern is the one that ends first
-        found.append(slot)
+        Hyperscan tells of the first match of a pattern only. That is the one that ends first, so when it reaches into
+        `END` there is none in the value; but of a match that an assertion ends it tells late (hs_expr_info,
+        ``unordered_matches``), and another may come first.
+        """
+        self._collect = _collector(
+            frozenset(slot for slot, pattern in patterns if _LOOKS_AHEAD.search(pattern.expression))
+        )
+
+
+def _collector(late: frozenset[int]) -> Callable[[int, int, int, int, list[int]], None]:
+    def collect(slot: int, _start: int, end: int, _flags: int, found: list[int]) -> None:
+        if end <= found[0] or slot in late:
+            found.append(slot)
+
+    return collect
 
 
 class DatabaseCache:
@@ -140,6 +158,8 @@ class DatabaseCache:
         if missing:
             self._make(groups, paths, missing, made)
             self.compiled += len(missing)
+        for index, patterns in enumerate(groups):
+            made[index].tell_apart(patterns)
         return [made[index] for index in range(len(groups))]
 
     def _make(

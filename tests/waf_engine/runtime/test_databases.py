@@ -406,3 +406,21 @@ def test_the_first_fault_is_raised_and_the_rest_is_left():
     assert done == [0, 1, 2]
     assert in_parallel(job, [4, 5, 6], 8) == [8, 10, 12]
     assert in_parallel(job, [], 8) == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "value", "found"),
+    [
+        (rb"[\n\r]", b"Mozilla/5.0", False),
+        (rb"[\n\r]", b"Mozilla/5.0\n", True),
+        (rb"[\n\r]+[\s]", b"Mozilla/5.0", False),
+        (rb"<\?(?:[\s=]|$)", b"some text <?", True),
+        (rb"<\?(?:[\s=]|$)", b"some text <? more", True),
+        (rb"end(?:\b|[\n])", b"at the very end", True),
+        (rb"[^a]$", b"something", True),
+        (rb"x.", b"abcdefghijklmnox", False),
+        (rb"x.", b"abcdefghijklmnxo", True),
+    ],
+)
+def test_line_ends_behind_a_value_are_no_part_of_it(expression: bytes, value: bytes, found: bool):
+    assert DatabaseCache(None).database([(3, ScanPattern(expression))]).scan(value) == ([3] if found else [])
