@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.waf_engine.random_patterns import any_patterns, values
 from waf_engine import WAF
-from waf_engine.compiler.alphabet import idle_bytes, may_match
+from waf_engine.compiler.alphabet import ends_at_line_start, idle_bytes, may_match
 from waf_engine.diagnostics import ArgumentError
 from waf_engine.operators import Kind, hint_of
 from waf_engine.patterns import compile_re2
@@ -68,6 +68,20 @@ def test_idle_bytes_are_a_large_set_that_cannot_match():
     assert b"<" not in idle or b">" not in idle
     assert idle_bytes(b"a*") == b""
     assert idle == bytes(sorted(idle))
+
+
+@pytest.mark.parametrize("depth", [10, 200, 400, 3000])
+def test_a_deep_pattern_does_not_end_the_planner(depth: int):
+    deep = b"(?:" * depth + b"<^" + b"|x)" * depth
+
+    assert may_match(deep, WORDS)
+    assert idle_bytes(deep) == b"" or b"<" not in idle_bytes(deep)
+    assert ends_at_line_start(deep)
+
+
+def test_a_class_of_no_bytes_is_never_met():
+    assert not may_match(b"[^\\x00-\\xff]", WORDS)
+    assert not may_match(b"(?:[^\\x00-\\xff]a|[^\\x00-\\xff]b)", WORDS)
 
 
 @pytest.mark.corpora
