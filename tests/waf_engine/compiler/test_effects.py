@@ -45,4 +45,4 @@ def test_the_actions_describe_what_they_write_and_read():
     notes = [note_of(e) for e in WAF.from_directives(rules, executor="reference").plan.rules[0].effects]
     described = [(str(n.writes) if n.writes else None, [str(r) for r in n.reads]) for n in notes if n is not None]
 
-    assert described == [("a", ["%{tx.b}"]), ("c", []), (None, []), (None, []), (None, [])]
+    assert described == [("a", ["%{tx.b}"]), ("c", []), (None, ["x", "1"]), (None, ["y", "1"]), (None, [])]

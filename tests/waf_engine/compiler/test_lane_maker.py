@@ -226,13 +226,13 @@ def test_a_rule_with_few_patterns_that_need_rare_bytes_is_asked_directly():
     assert named(source, waf, b"/?a=%3Cscript") == {0}
 
 
-def test_a_candidate_comes_with_the_values_that_named_it():
+def test_a_candidate_comes_with_the_values_that_named_it_and_their_variable():
     waf, maker = lanes_of('SecRule ARGS "@rx x" "id:1,phase:2,pass,t:lowercase"')
     (source,) = maker.sources(2)
     found: Named = {}
     source.collect(Exchange(b"/?a=X&b=y&c=zx", phases=()).run(waf), found)
 
-    assert found == {0: {b"X", b"zx"}}
+    assert found == {0: {"ARGS", b"X", b"zx"}}
 
 
 HARD, MAKER = lanes_of(HARD_RULES.read_text("utf-8"), Memory(1 << 16))
