@@ -3,10 +3,12 @@
 Here: accepting, reading and writing without blocking, backpressure, draining. Not here: protocol, rules, signals.
 
 The sockets are used directly and only the waiting is anyio's: a frame is written by one `send`, what has come can be
-read without waiting when the agent stops, and it costs less than a stream object. A handler that is a plain function
-is called in the loop (a rule engine only computes, so another thread would not make it faster). What it returns may
-have to be awaited (`Later`), when the answer is somewhere else: that NOTIFY gets a task, and others go on meanwhile. A
-handler that is a coroutine function gets a task for each NOTIFY. Answers come in any order then.
+read without waiting when the agent stops, and it costs less than a stream object. In asyncio NOTIFYs are read and
+answered by the loop's callback itself (`_answer_at_once`), without waking the task of their connection, which costs as
+much again as to answer them; the task wakes for everything else. A handler that is a plain function is called in the
+loop (a rule engine only computes, so another thread would not make it faster). What it returns may have to be awaited
+(`Later`), when the answer is somewhere else: that NOTIFY gets a task, and others go on meanwhile. A handler that is a
+coroutine function gets a task for each NOTIFY. Answers come in any order then.
 
 Connections may come from elsewhere (`adopt`) and go elsewhere (`hand_over`), between two NOTIFYs, without HAProxy
 noticing: another process goes on with the same socket.
@@ -14,6 +16,7 @@ noticing: another process goes on with the same socket.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import math
 import ssl
@@ -231,6 +234,11 @@ class _Connection:
         self._given = self._received = False
         self._waiting: anyio.CancelScope | None = None
         self._writing = anyio.Lock(fast_acquire=True)
+        self._unsent = b""
+        self._left: tuple[bytes, list[Event]] | None = None
+        self._begun: tuple[Notify, Later] | None = None
+        self._error: BaseException | None = None
+        self._can_call_back = False
         self._several_write = agent.is_async
         self._stop_by: float | None = None
 
@@ -241,6 +249,7 @@ class _Connection:
 
     async def serve(self) -> None:
         """Serve until the connection ends, then close it. Never raises for what the peer does."""
+        self._can_call_back = not (self._agent.is_async or isinstance(self._sock, TlsSocket)) and _in_asyncio()
         try:
             if isinstance(self._sock, TlsSocket) and not await self._shake_hands(self._sock):
                 return
@@ -291,6 +300,9 @@ class _Connection:
                         self._waiting = None
                         continue
                 data, events = await self._read()
+                if self._begun is not None:
+                    (notify, made), self._begun = self._begun, None
+                    self._answer_in_time(notify, made, tasks)
                 for event in events:
                     if isinstance(event, Notify):
                         if not connection.should_close:  # else HAProxy disconnected in the same breath
@@ -316,11 +328,18 @@ class _Connection:
         timer = connection.timer(anyio.current_time())
         deadlines = [each for each in (timer and timer.deadline, self._stop_by) if each is not None]
         with anyio.CancelScope(deadline=min(deadlines, default=math.inf)) as self._waiting:
-            if connection.want_read:
+            if connection.want_read and not deadlines and self._can_call_back:
+                await self._call_back()
+            elif connection.want_read:
                 await anyio.wait_readable(self._sock)
             else:
                 await anyio.sleep_forever()  # the answers in hand come first; the next one wakes us
         woken, self._waiting = self._waiting.cancelled_caught, None
+        if self._error is not None:
+            raise self._error
+        if self._left is not None:
+            left, self._left = self._left, None
+            return left
         if not woken:
             with suppress(BlockingIOError):
                 return self._receive()
@@ -329,6 +348,67 @@ class _Connection:
         if self._stop_by is not None and now >= self._stop_by:
             connection.finish()
         return b"", connection.handle_timer(now)
+
+    async def _call_back(self) -> None:
+        """Have NOTIFYs answered by the loop's callback; return when there is something else to do.
+
+        What came and is not answered is in `_left` and `_begun` then, also when this is cancelled.
+        """
+        loop = asyncio.get_running_loop()
+        something: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(self._sock, self._on_readable, something)
+        try:
+            await something
+        finally:
+            loop.remove_reader(self._sock)
+
+    def _on_readable(self, something: asyncio.Future[None]) -> None:
+        if something.done():
+            return
+        try:
+            if not self._answer_at_once():
+                something.set_result(None)
+        except BaseException as error:  # noqa: BLE001  the task raises it
+            self._error = error
+            something.set_result(None)
+
+    def _answer_at_once(self) -> bool:
+        """Read, and answer NOTIFYs; whether there is nothing left to do for the task."""
+        connection = self._connection
+        try:
+            data, events = self._receive()
+        except BlockingIOError:
+            return True
+        for number, event in enumerate(events):
+            if not isinstance(event, Notify) or connection.should_close:
+                self._left = data, events[number:]
+                return False
+            made = begin(event, self._agent.handler, self._reporter)
+            if isinstance(made, tuple):
+                acknowledge(connection, event, made, self._reporter)
+            else:
+                self._begun = event, made
+            if self._begun is not None or not self._send_now():
+                self._left = data, events[number + 1 :]
+                return False
+        if connection.want_read and connection.timer(asyncio.get_running_loop().time()) is None:
+            return True
+        self._left = data, []
+        return False
+
+    def _send_now(self) -> bool:
+        """Send without waiting; whether all of it went. The task sends what is left, and meets errors there."""
+        if self._unsent or self._writing.locked():
+            return False
+        out = self._connection.data_to_send()
+        if not out:
+            return True
+        self._agent.observer.sent(out)
+        try:
+            self._unsent = out[self._sock.send(out) :]
+        except OSError:
+            self._unsent = out
+        return not self._unsent
 
     def _receive(self) -> tuple[bytes, list[Event]]:
         data = self._sock.recv(MAX_READ)
@@ -358,8 +438,11 @@ class _Connection:
             acknowledge(self._connection, notify, made, self._reporter)
             await self._flush()  # at once: the next one may take its time
         else:
-            self._several_write = True
-            tasks.start_soon(self._answer_later, notify, made)
+            self._answer_in_time(notify, made, tasks)
+
+    def _answer_in_time(self, notify: Notify, made: Later, tasks: TaskGroup) -> None:
+        self._several_write = True
+        tasks.start_soon(self._answer_later, notify, made)
 
     async def _answer_later(self, notify: Notify, later: Later | None) -> None:
         """Answer one NOTIFY by what is to be awaited, or by a handler that is a coroutine function."""
@@ -396,8 +479,10 @@ class _Connection:
             await self._write()
 
     async def _write(self) -> None:
-        while out := self._connection.data_to_send():
-            self._agent.observer.sent(out)
+        while out := self._unsent or self._connection.data_to_send():
+            if not self._unsent:
+                self._agent.observer.sent(out)
+            self._unsent = b""
             try:
                 sent = self._sock.send(out)
             except BlockingIOError:
@@ -407,3 +492,11 @@ class _Connection:
                     await anyio.wait_writable(self._sock)
                 with suppress(BlockingIOError):
                     sent += self._sock.send(out[sent:])
+
+
+def _in_asyncio() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

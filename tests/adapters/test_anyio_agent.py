@@ -9,9 +9,11 @@ from anyio.from_thread import start_blocking_portal
 
 from adapters.anyio_agent import AnyioAgent, in_thread
 from adapters.bind import TcpBind
+from adapters.metrics.observer import Observer
 from adapters.sockets import listen
 from spop_proto import AgentDisconnect, Limits
-from tests.adapters.conformance import QUICK, WAIT, Conformance, Running, echo, notify, recording_logger
+from spop_proto import Notify as Asked
+from tests.adapters.conformance import QUICK, WAIT, Client, Conformance, Running, echo, notify, recording_logger
 
 if TYPE_CHECKING:
     import logging
@@ -126,6 +128,52 @@ class AnyioConformance(Conformance):
         assert answers[7] == {"error": 512, "reason": "internal-error"}
         assert answers[5]["stream"] == 5
         assert running.loud() == ["the handler raised"]
+
+    def test_what_comes_after_one_that_is_awaited_keeps_its_order(self, start: Callable[..., Running]) -> None:
+        class Later:
+            def __init__(self, asked: Notify) -> None:
+                self.asked = asked
+
+            def __await__(self) -> Any:
+                yield from anyio.lowlevel.checkpoint().__await__()
+                return echo(self.asked)
+
+        client = start(lambda asked: Later(asked) if asked.stream_id % 5 == 0 else echo(asked)).client()
+        client.hello()
+        got: list[int] = []
+        for first in range(1, 200, 10):
+            client.send(*(notify(number) for number in range(first, first + 10)))
+            got += client.answers(10)
+
+        assert sorted(got) == list(range(1, 201))
+        at_once = [number for number in got if number % 5]
+        assert at_once == sorted(at_once)
+
+    def test_a_fault_of_the_agents_own_ends_it_and_hangs_nobody(self) -> None:
+        class Faulty(Observer):
+            def received(self, _: int, events: Any) -> None:
+                if any(isinstance(event, Asked) for event in events):
+                    raise ZeroDivisionError
+
+        async def run() -> None:
+            listeners = listen(TcpBind("127.0.0.1", 0))
+            client = Client(listeners[0].getsockname())
+            async with anyio.create_task_group() as tasks:
+                agent = AnyioAgent(listeners, echo, recording_logger()[0], observer=Faulty())
+                await tasks.start(agent.serve)
+                await anyio.to_thread.run_sync(client.hello)
+                client.send(notify(1))
+                try:
+                    with anyio.fail_after(WAIT):
+                        await anyio.sleep_forever()
+                finally:
+                    client.close()
+                    listeners[0].close()
+
+        with pytest.raises(BaseExceptionGroup) as raised:
+            anyio.run(run, backend=self.backend)
+
+        assert raised.value.split(ZeroDivisionError)[1] is None
 
     def test_who_leaves_while_it_is_awaited(self, start: Callable[..., Running]) -> None:
         class Later:
