@@ -11,6 +11,8 @@ from waf_engine.persistence import COLLECTIONS, integer, reckon
 from waf_engine.runtime.macros import expander
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from waf_engine.compiler.draft import ActionContext, RuleDraft
     from waf_engine.compiler.plan import CompiledRule, Effect
     from waf_engine.runtime.transaction import Transaction
@@ -65,17 +67,29 @@ def _remove(member: Macro) -> Effect:
 
 def _set(member: Macro, content: Macro) -> Effect:
     name, text = expander(member), expander(content)
-    made = member.literal is None
+    if member.literal is not None:
+        return noted(_set_fixed(member.literal.lower(), text), member, content)
 
     def assign(tx: Transaction, _rule: CompiledRule) -> None:
         key = name(tx).lower()
         value = text(tx)
-        if made and tx.made_keys is not None:
+        if tx.made_keys is not None:
             tx.made_keys.append(key)
         step = _step(value) if value[:1] in _SIGNS else None
         tx.tx[key] = value if step is None else reckon(tx.tx.get(key, b""), step)
 
     return noted(assign, member, content)
+
+
+def _set_fixed(key: bytes, text: Callable[[Transaction], bytes]) -> Effect:
+    """As below, for a member whose name holds no macro."""
+
+    def assign(tx: Transaction, _rule: CompiledRule) -> None:
+        value = text(tx)
+        step = _step(value) if value[:1] in _SIGNS else None
+        tx.tx[key] = value if step is None else reckon(tx.tx.get(key, b""), step)
+
+    return assign
 
 
 def _remove_persistent(collection: str, member: Macro) -> Effect:

@@ -10,6 +10,7 @@ Positions of the next phase are given with `LATER` added.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final, cast
@@ -199,6 +200,8 @@ class LaneMaker:
             best = best or entry
             if not self._by_chain or not is_silent(member):
                 break
+        if best is not None and rule.chain is not None and _asks_one_of_few(best.rule):
+            return None  # it would be a candidate of many requests: the precheck of its whole chain costs less
         return best
 
     def _member(self, position: int, rule: CompiledRule) -> _Entry | None:
@@ -413,8 +416,11 @@ def _patterns(operator: Operator) -> tuple[ScanPattern, ...] | None:
             patterns = (ScanPattern(hint.patterns[0]),)
         case Kind.PHRASES:
             patterns = tuple(ScanPattern.literal(word, caseless=True) for word in hint.patterns)
-        case Kind.CONTAINS | Kind.BEGINS | Kind.ENDS | Kind.EQUALS:
+        case Kind.CONTAINS:
             patterns = tuple(ScanPattern.literal(text) for text in hint.patterns)
+        case Kind.BEGINS | Kind.ENDS | Kind.EQUALS if all(hint.patterns):
+            start, end = b"^" * (hint.kind is not Kind.ENDS), b"$" * (hint.kind is not Kind.BEGINS)
+            patterns = tuple(ScanPattern(start + re.escape(text) + end) for text in hint.patterns)
         case _:
             return None
     texts = hint.kind is not Kind.REGEX  # texts mean the same to every engine

@@ -14,12 +14,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from waf_engine.compiler.effects import note_of
+from waf_engine.runtime.macros import text_expander
 
 if TYPE_CHECKING:
     from waf_engine.diagnostics import Diagnostic, Span
     from waf_engine.runtime.transaction import Transaction
     from waf_engine.settings import Settings
-    from waf_engine.types import Entry, Macro, Test, Transformation
+    from waf_engine.types import Entry, Macro, Test, TransactionView, Transformation
 
 PHASES = (1, 2, 3, 4, 5)
 
@@ -240,6 +241,11 @@ class CompiledRule:
     def has_texts(self) -> bool:
         """Whether it has a msg or logdata."""
         return self.msg is not None or self.logdata is not None
+
+    @cached_property
+    def text_expanders(self) -> tuple[Callable[[TransactionView], str], Callable[[TransactionView], str]]:
+        """What expands msg and logdata."""
+        return text_expander(self.msg), text_expander(self.logdata)
 
     @cached_property
     def names_match(self) -> bool:

@@ -61,7 +61,7 @@ def evaluate(
     if (level or rule.operator is None) and rule.has_texts:
         variable, key, value, _, _, chain_level = found[0]
         found[0] = (variable, key, value, *_texts(tx, rule), chain_level)
-    if rule.disruption is not None:
+    if rule.disruption is not None and rule.disruption.action != "pass":
         tx.disrupt(rule, rule.disruption)
     tx.report(rule, [MatchedValue(*each) for each in found])
     return MATCHED
@@ -168,7 +168,5 @@ def _capture(tx: Transaction, captures: Captures) -> None:
 
 def _texts(tx: Transaction, rule: CompiledRule) -> tuple[str, str]:
     """The rule's msg and logdata, expanded."""
-    return (
-        to_text(rule.msg.expand(tx)) if rule.msg is not None else "",
-        to_text(rule.logdata.expand(tx)) if rule.logdata is not None else "",
-    )
+    message, data = rule.text_expanders
+    return message(tx), data(tx)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from waf_engine.diagnostics import ArgumentError
+from waf_engine.runtime.match import to_text
 from waf_engine.types import encode_argument
 
 if TYPE_CHECKING:
@@ -66,27 +67,44 @@ class CompiledMacro:
 
 
 def expander(macro: Macro) -> Callable[[TransactionView], bytes]:
-    """The fastest function that expands a macro: for texts with one or two members of TX, which nearly all are."""
+    """The fastest function that expands a macro: nearly all name members of TX, or what the rule has matched."""
     if (literal := macro.literal) is not None:
         return lambda _tx: literal
     if not isinstance(macro, CompiledMacro):
         return macro.expand
-    references = [part for part in macro.parts if isinstance(part, Reference)]
-    if len(references) != 1 or references[0].variable.name != "TX" or references[0].key is None:
-        return macro.expand
-    reference, key = references[0], references[0].key
-    at = macro.parts.index(reference)
-    before = b"".join([part for part in macro.parts[:at] if isinstance(part, bytes)])
-    after = b"".join([part for part in macro.parts[at + 1 :] if isinstance(part, bytes)])
+    getters = [_getter(part) for part in macro.parts]
+    if len(getters) == 1:
+        return getters[0]
+    if len(getters) == 2:
+        first, second = getters
+        return lambda tx: first(tx) + second(tx)
+    return lambda tx: b"".join([get(tx) for get in getters])
 
-    def expand(tx: TransactionView) -> bytes:
-        transaction = cast("Transaction", tx)
-        value = transaction.tx.get(key)
-        if value is None:
-            value = reference.value(transaction)
-        return before + value + after
 
-    return expand
+def _getter(part: bytes | Reference) -> Callable[[TransactionView], bytes]:
+    if isinstance(part, bytes):
+        return lambda _tx: part
+    if part.of_tx and (key := part.key) is not None:
+
+        def member(tx: TransactionView) -> bytes:
+            value = tx.tx.get(key)  # type: ignore[attr-defined]  # the one implementation of the view has it
+            return part.value(tx) if value is None else value  # type: ignore[arg-type]  # see above
+
+        return member
+    if part.variable.name == "MATCHED_VAR":
+        return lambda tx: tx.matched_var[1] if tx.matched_var else b""  # type: ignore[attr-defined]  # see above
+    return part.value  # type: ignore[return-value]  # see above
+
+
+def text_expander(macro: Macro | None) -> Callable[[TransactionView], str]:
+    """What expands a text for logs; nothing for no text."""
+    if macro is None:
+        return lambda _tx: ""
+    if (literal := macro.literal) is not None:
+        text = to_text(literal)
+        return lambda _tx: text
+    expand = expander(macro)
+    return lambda tx: to_text(expand(tx))
 
 
 def compile_macro(text: str, variables: Mapping[str, Variable], offset: int = 0) -> CompiledMacro:
