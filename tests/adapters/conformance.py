@@ -336,10 +336,11 @@ class Conformance:
         data = client.bytes_of(*(notify(number) for number in range(1, total + 1)))
         sender = threading.Thread(target=client.sock.sendall, args=(data,))
         sender.start()
-        count = 0
+        assert answered.acquire(timeout=WAIT)
+        count = 1
         while answered.acquire(timeout=0.3):
             count += 1
-        assert 0 < count < total, count
+        assert count < total, count
 
         found = client.answers(total)
         sender.join(WAIT)

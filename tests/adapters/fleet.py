@@ -52,7 +52,7 @@ spoe-agent {name}-agent
     option set-on-error error
     timeout hello 1s
     timeout idle 2m
-    timeout processing 500ms
+    timeout processing 2s
     use-backend {backend}
 spoe-message coraza-req
     args app=var(txn.coraza.app) id=var(txn.key) src-ip=src method=method path=path query=query headers=req.hdrs

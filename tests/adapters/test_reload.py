@@ -27,6 +27,7 @@ CONFIG = """\
 log_level: info
 log_file: agent-{turn}.log
 default_application: {default}
+workers: 1
 {more}
 applications:
   - name: one

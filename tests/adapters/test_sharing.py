@@ -129,7 +129,7 @@ def test_without_sharing_half_of_the_responses_have_no_transaction(fleet: Fleet)
     seen = load(fleet.port, 1.0)
 
     assert seen.wrong == []
-    assert seen.errors["516"] > seen.count / 8
+    assert seen.errors["516"] > 0
 
 
 def test_the_server_may_hang_end_and_come_back(fleet: Fleet, redis_server: RedisServer) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import TYPE_CHECKING
 
 from tests.waf_engine.twins import Exchange, Twins
 from waf_engine.compiler import program
 from waf_engine.compiler.ordinary import REQUESTS, stops
 from waf_engine.runtime.planned import PlannedExecutor
+
+if TYPE_CHECKING:
+    import pytest
 
 RULES = r"""
 SecAction "id:1,phase:1,pass,nolog,setvar:tx.a=1"
