@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import hypothesis  # noqa: F401  before a large rule set is set aside: it looks for what gc.freeze hides
+import hypothesis  # before a large rule set is set aside: it looks for what gc.freeze hides
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# A busy machine is no fault. The rest is hypothesis' own choice, which in CI takes the same examples each time.
+hypothesis.settings.register_profile("spoa-waf", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("spoa-waf")
 
 
 def absent(what: str) -> None:

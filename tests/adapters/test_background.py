@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.background import Background
@@ -75,7 +75,6 @@ def test_what_is_left_is_done_at_the_end_while_there_is_time() -> None:
     assert background.drain(3, lambda: 0.0) == 0
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
 @given(st.lists(st.tuples(st.sampled_from(["add", "finish", "run"]), st.sampled_from("xyz"), st.integers(0, 9))))
 def test_a_request_is_done_before_its_response(steps: list[tuple[str, str, int]]) -> None:
     background, done, added = Background(jobs=5, size=20), [], []

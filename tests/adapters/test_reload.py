@@ -27,7 +27,6 @@ CONFIG = """\
 log_level: info
 log_file: agent-{turn}.log
 default_application: {default}
-workers: 1
 {more}
 applications:
   - name: one
@@ -43,6 +42,7 @@ applications:
       SecRule ARGS "@contains two" "id:2,phase:2,deny,log,msg:'two'"
     log_file: two-{turn}.log
     log_format: json
+workers: 1
 """
 
 
