@@ -159,6 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3, help="(%(default)s)")
     parser.add_argument("--clients", default="1,16,64", help="(%(default)s)")
     parser.add_argument("--kinds", default="R2,R3", help=f"of {', '.join(KINDS)} (%(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="of HAProxy (%(default)s)")
     parser.add_argument("--no-growth", action="store_true", help="without several workers and agents")
     parser.add_argument("--only-growth", action="store_true", help="these alone")
     options = parser.parse_args(arguments)
@@ -171,7 +172,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="spoa-waf-bench-") as folder:
         processes = Processes(Path(folder))
         try:
-            bench = Bench(Stand(processes, ways, directives, (cores[0], cores[-1])), options.seconds, options.rounds)
+            stand = Stand(processes, ways, directives, (cores[0], cores[-1]), options.threads)
+            bench = Bench(stand, options.seconds, options.rounds)
             bench.check(ways)
             if not options.only_growth:
                 table, missed = engines_table(bench, kinds, clients)

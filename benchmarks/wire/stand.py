@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HAPROXY_CFG = """\
 global
-    nbthread 1
+    nbthread {threads}
     maxconn 4096
     tune.bufsize 65536
 defaults
@@ -95,18 +95,21 @@ class Stand:
         ways: what is to be compared.
         rules: directives.
         cores: the core of the agents, then that of HAProxy and the clients; this process moves to the latter.
+        threads: of HAProxy, on its one core; each has one connection or two to an agent, whatever the clients are.
 
     Attributes:
         ports: where to ask, by the name of the way.
     """
 
-    def __init__(self, processes: Processes, ways: Sequence[Way], rules: str, cores: tuple[int, int]) -> None:
+    def __init__(
+        self, processes: Processes, ways: Sequence[Way], rules: str, cores: tuple[int, int], threads: int = 1
+    ) -> None:
         self.processes = processes
         every = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[1]})
         self.ports: dict[str, int] = {}
         self._roots: dict[str, list[int]] = {}
-        config, spoe = HAPROXY_CFG, ""
+        config, spoe = HAPROXY_CFG.format(threads=threads), ""
         for number, way in enumerate(ways):
             self.ports[way.name], *ports = free_ports(1 + way.agents)
             here = [cores[0]] if way.pinned else every
