@@ -36,6 +36,8 @@ GO_ON: Final = -1
 """All went as computed."""
 ENDED: Final = -2
 """The phase ends here."""
+JUMP: Final = -3
+"""This, less a position: go on there, still clean."""
 
 FOLLOWED_BY: Final = {1: 2, 3: 4}
 """Phases in which candidates of the next phase are found, too."""
@@ -179,6 +181,19 @@ class PhaseProgram:
             self._written_behind[position] = found
         return found
 
+    @cached_property
+    def _written_between(self) -> dict[tuple[int, int], frozenset[bytes] | None]:
+        return {}
+
+    def written_between(self, position: int, landing: int) -> frozenset[bytes] | None:
+        """Members of TX that blocks write which a jump passes; None for one that ends within a block."""
+        jump = position, landing
+        if jump not in self._written_between:
+            blocks = [block for start, block in self.blocks.items() if position < start < landing]
+            keys = frozenset(key for block in blocks for key in (*block.changes, *block.removed))
+            self._written_between[jump] = None if any(block.end > landing for block in blocks) else keys
+        return self._written_between[jump]
+
     def fits(self, tx: Transaction) -> bool:
         """Whether nothing that blocks depend on was changed from outside: by a `ctl`, or by the body."""
         return (
@@ -259,15 +274,17 @@ def _run_clean(tx: Transaction, program: PhaseProgram, phase: int) -> int:
     """Run until the end, or until the transaction is no longer clean: then the position to go on from."""
     tx.candidates = found = _candidates(tx, program, phase)
     wanted = sorted(program.reachable.intersection(found)) if found else []
-    at, count = 0, len(wanted)
+    at, count, resume = 0, len(wanted), 0
     for stretch in program.stretches:
+        if stretch.end <= resume:
+            continue
         positions = stretch.positions
         if at < count and wanted[at] < stretch.end:
             start = at
             while at < count and wanted[at] < stretch.end:
                 at += 1
             positions = tuple(sorted({*positions, *wanted[start:at]}))
-        elif (checks := stretch.checks) is not None:
+        elif (checks := stretch.checks) is not None and (not positions or positions[0] >= resume):
             for check in checks:
                 if check(tx):
                     break
@@ -278,16 +295,27 @@ def _run_clean(tx: Transaction, program: PhaseProgram, phase: int) -> int:
                 if not tx.dirty or block.reads.isdisjoint(tx.dirty):
                     block.apply(tx)
                     continue
-        following = _visit(tx, program, phase, positions)
-        if following != GO_ON:
-            return following
+        following = _visit(tx, program, phase, positions, resume)
+        while following <= JUMP and (resume := JUMP - following) < stretch.end:
+            following = _visit(tx, program, phase, positions, resume)
+        if following in {GO_ON, JUMP - resume}:
+            continue
+        return following
     return ENDED
 
 
-def _visit(tx: Transaction, program: PhaseProgram, phase: int, positions: Sequence[int]) -> int:
-    """Do what some positions of a stretch want, each for itself: where to go on, `GO_ON` or `ENDED`."""
+def _visit(  # noqa: C901  the loop over positions: each call in it would cost as much as what it does
+    tx: Transaction, program: PhaseProgram, phase: int, positions: Sequence[int], resume: int
+) -> int:
+    """Do what some positions of a stretch want, each for itself, from one on.
+
+    Returns:
+        Where to go on, no longer clean; `GO_ON`, `ENDED` or `JUMP`.
+    """
     blocks, visits, found = program.blocks, program.visits, tx.candidates
     for position in positions:
+        if position < resume:
+            continue
         block = blocks.get(position)
         if block is not None:
             if not tx.dirty or block.reads.isdisjoint(tx.dirty):
@@ -313,8 +341,7 @@ def _visit(tx: Transaction, program: PhaseProgram, phase: int, positions: Sequen
                 tx.dirty |= (written or frozenset()) | program.written_behind(position)
                 return ENDED
             if tx.allow is not None or rule.skip or rule.skip_after:
-                tx.clean = False
-                return _next(tx, program, position, rule, phase)
+                return _jump(tx, program, phase, position, visit)
         dirties = visit.dirties[reach]
         if dirties is None:
             return position + 1
@@ -323,6 +350,18 @@ def _visit(tx: Transaction, program: PhaseProgram, phase: int, positions: Sequen
         if visit.changes_rules and not program.fits(tx):
             return position + 1
     return GO_ON
+
+
+def _jump(tx: Transaction, program: PhaseProgram, phase: int, position: int, visit: Visit) -> int:
+    """Where to go on after a rule that jumps, as `_visit` says it."""
+    landing = _next(tx, program, position, visit.rule, phase)
+    written = visit.dirties[MATCHED]
+    passed = program.written_between(position, landing) if landing >= 0 else None
+    if written is None or passed is None or (visit.changes_rules and not program.fits(tx)):
+        tx.clean = False
+        return landing
+    tx.dirty |= written | passed
+    return JUMP - landing
 
 
 def _run_block(tx: Transaction, program: PhaseProgram, phase: int, block: Block) -> int:
