@@ -147,6 +147,7 @@ def _character(code: int) -> bytes:
 _ENTITIES = {name.encode(): text.encode() for name, text in html.entities.html5.items()}
 _LONGEST_ENTITY = max(map(len, _ENTITIES))
 _OPEN_ENTITIES = {name: text for name, text in _ENTITIES.items() if not name.endswith(b";")}
+_OPEN_ENTITY_STARTS = {name[:2] for name in _OPEN_ENTITIES}
 _OPEN_ENTITY_SIZES = sorted({len(name) for name in _OPEN_ENTITIES}, reverse=True)
 
 # Browsers read the numbers 128 to 159 as Windows-1252.
@@ -188,6 +189,8 @@ def html_entity_decode(value: bytes) -> bytes:
 
 def _from_open_name(piece: bytes) -> bytes:
     """Decode the longest name without a semicolon at the start of a piece."""
+    if piece[:2] not in _OPEN_ENTITY_STARTS:  # mostly it is the next argument of a query
+        return b"&" + piece
     for size in _OPEN_ENTITY_SIZES:
         text = _OPEN_ENTITIES.get(piece[:size])
         if text is not None:
