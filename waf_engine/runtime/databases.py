@@ -38,6 +38,8 @@ LARGE: Final = 4000
 """Characters of a pattern that is tried alone first: those that Hyperscan finds too large are all above."""
 WORTH_KEEPING: Final = 100
 """Patterns of a database that is worth a file; smaller ones compile faster than a file opens."""
+HEAVY: Final = 2000
+"""Characters of expressions from which fewer patterns are worth a file, too."""
 TOGETHER: Final = 160
 """Expressions in one database: the more there are, the longer each takes. Of CRS's paranoia level 1 143 are together;
 the 234 of level 4 take minutes in one database and 15 s in two."""
@@ -193,7 +195,7 @@ class DatabaseCache:
         made.update(zip(order, in_parallel(make, order, self._workers), strict=True))
 
     def _path(self, patterns: Sequence[Numbered]) -> Path | None:
-        if self.folder is None or len(patterns) < WORTH_KEEPING:
+        if self.folder is None or (len(patterns) < WORTH_KEEPING and _effort(patterns) < HEAVY):
             return None
         digest = hashlib.sha256(FORMAT)
         for part in (version("hyperscan"), platform.machine(), _processor()):
