@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ROOT = Path(__file__).absolute().parent.parent.parent
-START_SECONDS = 30
+START_SECONDS = 120
 
 
 def haproxy_binaries() -> list[tuple[str, str]]:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.haproxy, pytest.mark.slow]
 
-ANSWER_SECONDS = 0.25
-"""Far below `timeout processing`: an error that takes 500 ms is one that nobody answered."""
+ANSWER_SECONDS = 1.5
+"""Far below `timeout processing`: an error that takes 3 s is one that nobody answered."""
 
 HAPROXY_CFG = """\
 global
@@ -62,7 +62,7 @@ spoe-agent coraza-agent
     option set-on-error error
     timeout hello 100ms
     timeout idle 2m
-    timeout processing 500ms
+    timeout processing 3s
     use-backend coraza-spoa
 spoe-message coraza-req
     args id=unique-id src-ip=src method=method path=path query=query version=req.ver headers=req.hdrs body=req.body
