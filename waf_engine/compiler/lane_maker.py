@@ -19,6 +19,7 @@ from waf_engine.compiler.alphabet import idle_bytes, least_width
 from waf_engine.compiler.static import PURE, is_pure, is_silent
 from waf_engine.operators import Kind, hint_of
 from waf_engine.runtime.lanes import LATER, Chain, DirectTest, HeaderSource, Lane, ScalarSource, Source
+from waf_engine.runtime.planned import FOLLOWED_BY
 from waf_engine.runtime.scan_patterns import ScanPattern, is_scannable
 from waf_engine.runtime.scanner import PLAIN, Scanner, alphabets_for, lighter, restricted
 from waf_engine.transformations import TRIGGERS
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     AnySource = Source | ScalarSource | HeaderSource
 
 
-FOLLOWING: Final = {2: 1, 4: 3}
+FOLLOWING: Final = {later: early for early, later in FOLLOWED_BY.items()}
 """Phases whose variables may be complete in the phase before."""
 RESPONSE_PHASE: Final = 3
 

@@ -55,7 +55,7 @@ def precheck_of(rule: CompiledRule, *, by_chain: bool = False) -> Precheck | Non
         if not by_chain or not is_silent(member):
             break
     asked = cheap + others
-    if not asked or _member_checks(rule, 0, rule.id) is None:
+    if not asked:
         return None
     if len(asked) == 1:
         return asked[0]

@@ -242,10 +242,6 @@ class PlannedExecutor:
                     found.add(position)
         return found
 
-    def with_programs(self, programs: Mapping[tuple[int, ...], PhaseProgram]) -> PlannedExecutor:
-        """An executor with some programs in the place of those it has."""
-        return PlannedExecutor({**self._programs, **programs})
-
 
 def _candidates(tx: Transaction, program: PhaseProgram, phase: int) -> Named:
     """The positions of the rules of this phase that the lanes name."""
