@@ -118,7 +118,7 @@ def test_agents_that_share_a_redis_find_every_transaction(fleet: Fleet, redis_se
     assert seen.errors == {}
     assert seen.count > CLIENTS * 4
     assert "not-found" not in fleet.log()
-    assert all(count > seen.count / 8 for count in fleet.served())  # both had work
+    assert all(count > CLIENTS for count in fleet.served()), fleet.served()  # how much each had is HAProxy's choice
     sys.stdout.write(f"{seen.count} requests in {SECONDS} s, {len(seen.slow)} slow\n")
 
 

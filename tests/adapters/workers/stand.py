@@ -8,6 +8,7 @@ import os
 import re
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 FULL = os.environ.get("SPOA_WAF_FULL") == "1"
 CLIENTS = 50
 ANSWER_SECONDS = 0.25
+ESTABLISHED = "01"
+"""A state of connections in /proc/net/tcp."""
 
 RULES = """\
 SecRuleEngine On
@@ -228,6 +231,12 @@ class Stand:
         """The workers of all generations."""
         return [pid for pids in self.tree().values() for pid in pids]
 
+    def connections(self) -> dict[int, int]:
+        """How many connections of HAProxy each worker holds."""
+        ends = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+        inodes = {end[9] for end in ends if end[1].endswith(f":{self.agent_port:04X}") and end[3] == ESTABLISHED}
+        return {pid: len(inodes & sockets(pid)) for pid in self.workers()}
+
     def slow_answers(self) -> list[str]:
         """HAProxy's lines about answers that took too long: `SPOE: [agent] <EVENT> ... st=STATUS I/Q/W/R/ALL`."""
         slow = []
@@ -244,6 +253,15 @@ def children(pid: int) -> list[int]:
         return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
+
+
+def sockets(pid: int) -> set[str]:
+    """The inodes of the sockets that a process has open."""
+    found = set()
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):  # closed meanwhile
+            found.add(str(each.readlink()).removeprefix("socket:[").removesuffix("]"))
+    return found
 
 
 def until(done: Callable[[], object], about: Callable[[], str] = str, seconds: float = 20.0) -> None:
