@@ -16,6 +16,7 @@ an *interruption* is the verdict that ends it.
 
 from __future__ import annotations
 
+from waf_engine import forms as forms  # first: it decides which form of the others is imported
 from waf_engine.actions import actions
 from waf_engine.bodies import body_processors
 from waf_engine.diagnostics import Diagnostic, SecLangError, Severity, Span
