@@ -12,11 +12,13 @@ import gc
 import time
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from waf_engine.operators import hint_of, hinted
 from waf_engine.registry import Registry
-from waf_engine.runtime import planned, reference
+from waf_engine.runtime.planned import PlannedExecutor
+from waf_engine.runtime.reference import evaluate, run_phase
 from waf_engine.waf import WAF
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from waf_engine.compiler.state import Registries
     from waf_engine.runtime.databases import Database, DatabaseCache, Numbered
     from waf_engine.runtime.lanes import Memory
-    from waf_engine.runtime.transaction import Transaction
+    from waf_engine.runtime.transaction import Executor, Transaction
     from waf_engine.types import BodyProcessor, Test, Transformation
 
 RULE, OPERATOR, CHAIN, DATABASE, BODY, PHASE, REST = (
@@ -130,7 +132,8 @@ class ProfiledWAF(WAF):
     def __init__(self, plan: Plan, registries: Registries, **options: Any) -> None:
         self.meter = Meter()
         super().__init__(_timed_plan(plan, self.meter), _timed_registries(registries, self.meter), **options)
-        self._executor = self.meter.timed_by(PHASE, lambda _tx, phase: f"{int(phase)}", self._executor)
+        timed = _timed_rules(self._executor, self.meter)
+        self._executor = self.meter.timed_by(PHASE, lambda _tx, phase: f"{int(phase)}", timed)
 
     def _make_plan(self, cache: DatabaseCache, memory: Memory | None) -> None:
         counting = iter(range(1, 1_000_000))
@@ -148,18 +151,13 @@ class ProfiledWAF(WAF):
 
     @contextlib.contextmanager
     def measuring(self) -> Iterator[None]:
-        """Run transactions in this context; times begin at nothing. The evaluation of rules is timed only here."""
+        """Run transactions in this context; times begin at nothing."""
         self.meter.reset()
         gc.collect()
         gc.freeze()  # the rules; else a part that happens to start a collection is charged with all of them
-        kept = [(module, module.evaluate) for module in (planned, reference)]
-        for module, evaluate in kept:
-            module.evaluate = self.meter.timed_by(RULE, _name_of, evaluate)  # type: ignore[attr-defined]  # until the end
         try:
             yield
         finally:
-            for module, evaluate in kept:
-                module.evaluate = evaluate  # type: ignore[attr-defined]  # as it was
             gc.unfreeze()
 
     def exchange(self, run: Callable[[], Any]) -> Any:
@@ -169,6 +167,19 @@ class ProfiledWAF(WAF):
 
 def _name_of(_tx: Transaction, rule: CompiledRule, *_how: object) -> str:
     return str(rule.id)
+
+
+def _timed_rules(executor: Executor, meter: Meter) -> Executor:
+    """The same executor with the evaluation of rules timed."""
+    if not isinstance(executor, PlannedExecutor):
+        return partial(run_phase, evaluate=meter.timed_by(RULE, _name_of, evaluate))
+    programs = executor.programs.items()
+    return PlannedExecutor(
+        {
+            each: replace(program, evaluate=meter.timed_by(RULE, _name_of, program.evaluate))
+            for each, program in programs
+        }
+    )
 
 
 def _timed_registries(registries: Registries, meter: Meter) -> Registries:

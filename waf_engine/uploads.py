@@ -22,6 +22,26 @@ MAX_ID = 64
 """Characters of the transaction's id in a file's name."""
 
 
+class Uploads:
+    """The files that a transaction has written; they go with this object, which is the transaction's alone.
+
+    Attributes:
+        paths: where they are.
+    """
+
+    def __init__(self) -> None:
+        self.paths: list[Path] = []
+        self._end = weakref.finalize(self, _remove, self.paths)
+
+    def remove(self) -> None:
+        """Remove them now."""
+        self._end()
+
+    def keep(self) -> None:
+        """Leave them where they are."""
+        self._end.detach()
+
+
 def save(tx: Transaction) -> None:
     """Write the files of a transaction that are not written yet, and set their `UploadedFile.path`.
 
@@ -34,10 +54,10 @@ def save(tx: Transaction) -> None:
     settings = tx.plan.settings
     folder = Path(settings.upload_dir or tempfile.gettempdir())
     if tx.uploads is None:
-        tx.uploads = weakref.finalize(tx, _remove, tx.upload_paths)
+        tx.uploads = Uploads()
     for file in missing:
         file.path = _write(tx, file, folder, settings.upload_file_mode)
-        tx.upload_paths.append(file.path)
+        tx.uploads.paths.append(file.path)
 
 
 def settle(tx: Transaction) -> None:
@@ -48,11 +68,11 @@ def settle(tx: Transaction) -> None:
     if keep == "On" or (keep == "RelevantOnly" and any(record.rule.log for record in tx.records)):
         save(tx)
         if tx.uploads is not None:
-            tx.uploads.detach()
+            tx.uploads.keep()
         return
     _remove([file.path for file in tx.request.files if file.path is not None])
     if tx.uploads is not None:
-        tx.uploads()
+        tx.uploads.remove()
 
 
 def _write(tx: Transaction, file: UploadedFile, folder: Path, mode: int) -> Path:

@@ -58,8 +58,8 @@ def test_a_large_rule_set_is_set_aside_and_a_small_one_is_not():
 
 def test_the_rule_set_before_is_let_go_when_the_next_is_set_aside():
     before = WAF.from_directives(MANY, executor="reference")
-    gone = weakref.ref(before.plan)
-    before.plan.__dict__["itself"] = before.plan  # a cycle, as caches make them
+    gone = weakref.ref(before)
+    before.__dict__["itself"] = before  # a cycle, as caches make them
     del before
     assert gone() is not None
     set_aside(LARGE)

@@ -7,20 +7,19 @@ positions. The run time reads plans; only the compiler makes them.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from waf_engine.compiler.effects import note_of
+from waf_engine.diagnostics import Diagnostic, Span
 from waf_engine.runtime.macros import text_expander
+from waf_engine.settings import Settings
+from waf_engine.types import Entry, Macro, Test, TransactionView, Transformation
 
 if TYPE_CHECKING:
-    from waf_engine.diagnostics import Diagnostic, Span
     from waf_engine.runtime.transaction import Transaction
-    from waf_engine.settings import Settings
-    from waf_engine.types import Entry, Macro, Test, TransactionView, Transformation
 
 PHASES = (1, 2, 3, 4, 5)
 
@@ -197,6 +196,11 @@ class CompiledRule:
         ver: version.
         maturity: 0 to 9.
         accuracy: 0 to 9.
+        functions: the transformations without their names.
+        has_texts: whether it has a msg or logdata.
+        text_expanders: what expands msg and logdata.
+        names_match: whether its effects, or its operator for a further value, may read MATCHED_VAR or MATCHED_VAR_NAME.
+        reads_matches: whether it or a member of its chain may read MATCHED_VARS or MATCHED_VARS_NAMES.
     """
 
     id: int = 0
@@ -225,6 +229,23 @@ class CompiledRule:
     maturity: int = 0
     accuracy: int = 0
 
+    functions: tuple[Transformation, ...] = field(init=False, repr=False)
+    has_texts: bool = field(init=False, repr=False)
+    text_expanders: tuple[Callable[[TransactionView], str], Callable[[TransactionView], str]] = field(
+        init=False, repr=False
+    )
+    names_match: bool = field(init=False, repr=False)
+    reads_matches: bool = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """What follows from the rest, for those who ask on each request."""
+        put = object.__setattr__  # it is frozen
+        put(self, "functions", tuple(function for _, function in self.transformations))
+        put(self, "has_texts", self.msg is not None or self.logdata is not None)
+        put(self, "text_expanders", (text_expander(self.msg), text_expander(self.logdata)))
+        put(self, "names_match", self._names("MATCHED_VAR"))
+        put(self, "reads_matches", self._reads_matches())
+
     def members(self) -> Iterator[CompiledRule]:
         """The rule and the members of its chain."""
         member: CompiledRule | None = self
@@ -232,29 +253,7 @@ class CompiledRule:
             yield member
             member = member.chain
 
-    @cached_property
-    def functions(self) -> tuple[Transformation, ...]:
-        """The transformations without their names."""
-        return tuple(function for _, function in self.transformations)
-
-    @cached_property
-    def has_texts(self) -> bool:
-        """Whether it has a msg or logdata."""
-        return self.msg is not None or self.logdata is not None
-
-    @cached_property
-    def text_expanders(self) -> tuple[Callable[[TransactionView], str], Callable[[TransactionView], str]]:
-        """What expands msg and logdata."""
-        return text_expander(self.msg), text_expander(self.logdata)
-
-    @cached_property
-    def names_match(self) -> bool:
-        """Whether its effects, or its operator for a further value, may read MATCHED_VAR or MATCHED_VAR_NAME."""
-        return self._names("MATCHED_VAR")
-
-    @cached_property
-    def reads_matches(self) -> bool:
-        """Whether it or a member of its chain may read MATCHED_VARS or MATCHED_VARS_NAMES."""
+    def _reads_matches(self) -> bool:
         texts = [self.msg, self.logdata, self.disruption.data if self.disruption is not None else None]
         if self._names("MATCHED_VARS") or any(
             "MATCHED_VARS" in str(text).upper() for text in texts if text is not None
@@ -291,6 +290,12 @@ class Plan:
         exclusions: those that `ctl` can make at run time, in the order of the files.
         overrides: how directives changed rules before them: their ids, and ``disabled``, ``targets_changed`` or
             ``action_changed``.
+        phases: for each phase (index 0 is empty) its rules and all markers, in order.
+        tx_literals: the members of TX that rules write by a fixed name, in lower case, those of captures included.
+        rule_count: the number of rules, markers and chain members left out.
+        ids: the ids of all rules, sorted.
+        ids_by_tag: the ids of the rules that carry each tag.
+        ids_by_msg: the ids of the rules that have each message, as written.
     """
 
     settings: Settings
@@ -301,25 +306,23 @@ class Plan:
     exclusions: tuple[Exclusion, ...] = ()
     overrides: tuple[tuple[int, str], ...] = ()
 
-    @cached_property
-    def phases(self) -> tuple[tuple[CompiledRule, ...], ...]:
-        """For each phase (index 0 is empty) its rules and all markers, in order."""
-        return ((), *(tuple(r for r in self.rules if r.marker or r.phase == phase) for phase in PHASES))
+    phases: tuple[tuple[CompiledRule, ...], ...] = field(init=False, repr=False)
+    tx_literals: frozenset[bytes] = field(init=False, repr=False)
+    rule_count: int = field(init=False, repr=False)
+    ids: tuple[int, ...] = field(init=False, repr=False)
+    ids_by_tag: Mapping[str, frozenset[int]] = field(init=False, repr=False)
+    ids_by_msg: Mapping[str, frozenset[int]] = field(init=False, repr=False)
+    _selecting: dict[KeyPattern, bool] = field(init=False, repr=False, default_factory=dict)
 
-    @cached_property
-    def tx_literals(self) -> frozenset[bytes]:
-        """The members of TX that rules write by a fixed name, in lower case, those of captures included."""
-        return frozenset(b"%d" % digit for digit in range(10)) | {
-            note.writes.literal.lower()
-            for rule in self.rules
-            for member in rule.members()
-            for effect in member.effects
-            if (note := note_of(effect)) is not None and note.writes is not None and note.writes.literal is not None
-        }
-
-    @cached_property
-    def _selecting(self) -> dict[KeyPattern, bool]:
-        return {}
+    def __post_init__(self) -> None:
+        """What follows from the rules."""
+        put = object.__setattr__  # it is frozen
+        put(self, "phases", ((), *(tuple(r for r in self.rules if r.marker or r.phase == each) for each in PHASES)))
+        put(self, "tx_literals", frozenset(b"%d" % digit for digit in range(10)) | _literals(self.rules))
+        put(self, "rule_count", sum(not rule.marker for rule in self.rules))
+        put(self, "ids", tuple(sorted(rule.id for rule in self.rules if rule.id)))
+        put(self, "ids_by_tag", _ids_by((tag, rule.id) for rule in self.rules for tag in rule.tags))
+        put(self, "ids_by_msg", _ids_by((str(rule.msg), rule.id) for rule in self.rules if rule.msg is not None))
 
     def selects_written(self, pattern: KeyPattern) -> bool:
         """Whether a selector of TX takes a member that some rule writes by a fixed name."""
@@ -328,34 +331,23 @@ class Plan:
             found = self._selecting[pattern] = any(pattern(key) for key in self.tx_literals)
         return found
 
-    @cached_property
-    def rule_count(self) -> int:
-        """The number of rules, markers and chain members left out."""
-        return sum(not rule.marker for rule in self.rules)
-
-    @cached_property
-    def ids(self) -> tuple[int, ...]:
-        """The ids of all rules, sorted."""
-        return tuple(sorted(rule.id for rule in self.rules if rule.id))
-
     def ids_between(self, first: int, last: int) -> tuple[int, ...]:
         """The ids of the rules from first to last, both included."""
         return self.ids[bisect_left(self.ids, first) : bisect_right(self.ids, last)]
 
-    @cached_property
-    def ids_by_tag(self) -> dict[str, frozenset[int]]:
-        """The ids of the rules that carry each tag."""
-        found: dict[str, set[int]] = {}
-        for rule in self.rules:
-            for tag in rule.tags:
-                found.setdefault(tag, set()).add(rule.id)
-        return {tag: frozenset(ids) for tag, ids in found.items()}
 
-    @cached_property
-    def ids_by_msg(self) -> dict[str, frozenset[int]]:
-        """The ids of the rules that have each message, as written."""
-        found: dict[str, set[int]] = {}
-        for rule in self.rules:
-            if rule.msg is not None:
-                found.setdefault(str(rule.msg), set()).add(rule.id)
-        return {msg: frozenset(ids) for msg, ids in found.items()}
+def _literals(rules: Sequence[CompiledRule]) -> frozenset[bytes]:
+    return frozenset(
+        note.writes.literal.lower()
+        for rule in rules
+        for member in rule.members()
+        for effect in member.effects
+        if (note := note_of(effect)) is not None and note.writes is not None and note.writes.literal is not None
+    )
+
+
+def _ids_by(pairs: Iterable[tuple[str, int]]) -> dict[str, frozenset[int]]:
+    found: dict[str, set[int]] = {}
+    for name, number in pairs:
+        found.setdefault(name, set()).add(number)
+    return {name: frozenset(numbers) for name, numbers in found.items()}

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from waf_engine.compiler.plan import CompiledRule, Operator, Target
     from waf_engine.runtime.planned import Precheck
     from waf_engine.runtime.transaction import Transaction
-    from waf_engine.types import Test
+    from waf_engine.types import Test, TransactionView
 
-    ValueTest = Callable[[bytes, Transaction], bool]
+    ValueTest = Callable[[bytes, TransactionView], bool]
 
 
 OF_THE_RULE: Final = ("RULE", "MATCHED_VARS", "MATCHED_VARS_NAMES")
@@ -154,7 +154,7 @@ def _value_test(rule: CompiledRule, operator: Operator) -> ValueTest:
         (only,) = functions
         return lambda value, tx: (test(only(value), tx) is None) is negated
 
-    def transformed(value: bytes, tx: Transaction) -> bool:
+    def transformed(value: bytes, tx: TransactionView) -> bool:
         for function in functions:
             value = function(value)
         return (test(value, tx) is None) is negated
@@ -239,7 +239,7 @@ def _counts(operator: Operator, test: ValueTest, numbers: int) -> list[Precheck]
 def _count(test: ValueTest, text: bytes, *, fixed: bool) -> Precheck:
     if not fixed:
         return lambda tx: test(text, tx)
-    return _yes if test(text, cast("Transaction", None)) else _no
+    return _yes if test(text, cast("TransactionView", None)) else _no
 
 
 def _yes(_tx: Transaction) -> bool:

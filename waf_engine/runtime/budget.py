@@ -14,7 +14,8 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from waf_engine.compiler.plan import Phase
 from waf_engine.runtime.lanes import HeaderSource, ScalarSource, Source
@@ -26,10 +27,13 @@ from waf_engine.settings import EngineMode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from waf_engine.compiler.plan import CompiledRule
+    from waf_engine.audit.log import TransactionLog
+    from waf_engine.compiler.plan import Plan
+    from waf_engine.persistence import CollectionStore
+    from waf_engine.registry import Registry
     from waf_engine.runtime.planned import PhaseProgram
-    from waf_engine.runtime.transaction import Executor
-    from waf_engine.types import Entry
+    from waf_engine.runtime.transaction import Executor, OnMatch
+    from waf_engine.types import BodyProcessor, Entry
 
     AnySource = Source | ScalarSource | HeaderSource
 
@@ -106,55 +110,61 @@ class BoundedTransaction(Transaction):
     Args:
         budget: see `Budget`.
         tell: called once if it is exceeded.
-        arguments: those of `Transaction`.
-        options: those of `Transaction`.
+        plan, executor and the others: those of `Transaction`.
 
     Attributes:
         is_long: whether its values are worth a look at the clock between them.
     """
 
-    def __init__(self, budget: Budget, tell: Callable[[Exceeded], None], *arguments: Any, **options: Any) -> None:
+    def __init__(
+        self,
+        budget: Budget,
+        tell: Callable[[Exceeded], None],
+        plan: Plan,
+        executor: Executor,
+        *,
+        transaction_id: str | None,
+        clock: Callable[[], float],
+        body_processors: Registry[BodyProcessor],
+        store: CollectionStore,
+        on_match: OnMatch | None = None,
+        log: TransactionLog | None = None,
+    ) -> None:
         self._budget = budget
         self._tell = tell
         self._left = budget.milliseconds / 1000
         self._until = math.inf  # by the clock of the thread that runs a step; none runs
         self._steps = STRIDE
         self.is_long = False
-        self._rule: CompiledRule | None = None
-        self._matched_var: tuple[str, bytes] | None = None
         self._at_work: tuple[str, bytes | bytearray] | None = None  # name and value
-        super().__init__(*arguments, **options)
-        self.tick, self.watch = self._tick, self._watch
+        super().__init__(
+            plan,
+            executor,
+            transaction_id=transaction_id,
+            clock=clock,
+            body_processors=body_processors,
+            store=store,
+            on_match=on_match,
+            log=log,
+        )
+        self.tick, self.step, self.watch = self._tick, self._step, self._watch
 
     # -- where executors do a step ---------------------------------------------------------------
 
-    @property
-    def rule(self) -> CompiledRule | None:
-        """The rule at work; set by executors for each rule that they evaluate."""
-        return self._rule
-
-    @rule.setter
-    def rule(self, rule: CompiledRule | None) -> None:
-        self._steps -= 1
-        if self._steps <= 0:
-            self._look()
-        self._rule, self._at_work = rule, None
-
-    @property
-    def matched_var(self) -> tuple[str, bytes] | None:
-        """MATCHED_VAR and its name; set by executors for each value that matches."""
-        return self._matched_var
-
-    @matched_var.setter
-    def matched_var(self, matched: tuple[str, bytes] | None) -> None:
-        self._matched_var = self._at_work = matched
-        self._steps -= 1
-        if self._steps <= 0:
-            self._look()
+    def _step(self, matched: tuple[str, bytes] | None) -> None:
+        """A rule is taken up, or a value has matched."""
+        self._at_work = matched
+        self._tick()
 
     def _watch(self, variable: str, entries: Sequence[Entry]) -> Iterable[Entry]:
         """Members that a rule is about to look at; few are one step, as the rule is."""
         return entries if len(entries) < MANY else self.members(variable, entries)
+
+    def scanned(self, variable: str, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Members of a variable that are scanned for many rules at once, each as its turn comes."""
+        self.rule = None
+        self._step(None)
+        yield from self.members(variable, entries)
 
     def members(self, variable: str, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Members of a variable, each as its turn comes."""
@@ -190,7 +200,7 @@ class BoundedTransaction(Transaction):
 
     def process_response_headers(self, status: int | str | bytes, version: str | bytes) -> Interruption | None:
         """See `Transaction`."""
-        return self._within(lambda: super(BoundedTransaction, self).process_response_headers(status, version))
+        return self._within(partial(super().process_response_headers, status, version))
 
     def process_response_body(self) -> Interruption | None:
         """See `Transaction`."""
@@ -206,7 +216,7 @@ class BoundedTransaction(Transaction):
 
     def _parse(self, name: str, body: bytes | bytearray) -> None:
         """Say that a body will be at work; a phase that begins looks how long it took."""
-        self._rule, self._at_work = None, (name, body)
+        self.rule, self._at_work = None, (name, body)
 
     def _run(self, phase: Phase) -> Interruption | None:
         self._look()
@@ -233,7 +243,7 @@ class BoundedTransaction(Transaction):
 
     def _end(self, seconds: float) -> None:
         """The budget is spent, a step has been given up."""
-        rule_id = self._rule.id if self._rule is not None else 0
+        rule_id = self.rule.id if self.rule is not None else 0
         name, value = self._at_work or ("", b"")
         used = self._budget.milliseconds - (self._left - seconds) * 1000
         self.exceeded = Exceeded(self._budget, used, self.phase, rule_id, name, len(value))
@@ -258,8 +268,7 @@ def bounded(executor: Executor) -> Executor:
     """An executor that looks at the clock between the values that it scans; it shares all else with the given one."""
     if not isinstance(executor, PlannedExecutor):
         return executor  # it evaluates rule by rule
-    programs = executor._programs  # noqa: SLF001  one executor made of another: nobody else has use for them
-    return PlannedExecutor({history: _watched_program(program) for history, program in programs.items()})
+    return PlannedExecutor({history: _watched_program(program) for history, program in executor.programs.items()})
 
 
 def _watched_program(program: PhaseProgram) -> PhaseProgram:
@@ -277,21 +286,8 @@ def _watched_source(source: AnySource) -> AnySource:
         source = Source(source.variable, source.variable.read, {}, source.lane)
     name, read = source.variable.name, source.read
 
-    def watched(tx: Transaction) -> Sequence[Entry]:
+    def watched(tx: Transaction) -> Iterable[Entry]:
         entries = read(tx)
-        return _Watched(tx, name, entries) if isinstance(tx, BoundedTransaction) and tx.is_long else entries
+        return tx.scanned(name, entries) if isinstance(tx, BoundedTransaction) and tx.is_long else entries
 
     return replace(source, read=watched)
-
-
-class _Watched(list["Entry"]):
-    """Members of a variable; the transaction is told of each as its turn comes."""
-
-    def __init__(self, tx: BoundedTransaction, name: str, entries: Sequence[Entry]) -> None:
-        super().__init__(entries)
-        self._tx = tx
-        self._name = name
-
-    def __iter__(self) -> Iterator[Entry]:
-        self._tx.rule = None  # the scan is for many
-        return self._tx.members(self._name, list(super().__iter__()))

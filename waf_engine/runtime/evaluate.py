@@ -45,6 +45,8 @@ def evaluate(
         `ASKED`, `BEGUN` (the rule matched, but not the rest of its chain) or `MATCHED`.
     """
     tx.rule = rule
+    if tx.step is not None:
+        tx.step(None)
     if rule.reads_matches:
         tx.matched_vars = []
     found = _match(tx, rule, rule, 0, named if laned == 0 else None)
@@ -67,7 +69,7 @@ def evaluate(
     return MATCHED
 
 
-def _match(  # noqa: C901  the hottest loop of what matches: no calls
+def _match(  # noqa: C901, PLR0912  the hottest loop of what matches: no calls
     tx: Transaction, rule: CompiledRule, starter: CompiledRule, level: int, named: AbstractSet[str | bytes] | None
 ) -> list[Found]:
     """As `reference.match`, on the values that were named."""
@@ -106,6 +108,8 @@ def _match(  # noqa: C901  the hottest loop of what matches: no calls
                 shown = label or key
                 if names_match:
                     tx.matched_var = (_name(variable, shown), value)
+                if tx.step is not None:
+                    tx.step((_name(variable, shown), value))
                 if keeps_matches:
                     tx.matched_vars.append((_name(variable, shown).encode("utf-8", "surrogateescape"), value))
                 for effect in effects:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from waf_engine.types import Entry, UploadedFile
+from waf_engine.types import Entry, UploadedFile
 
 
 @dataclass(slots=True)

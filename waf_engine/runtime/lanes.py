@@ -8,16 +8,16 @@ it needs. Answers on short values are remembered.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+from waf_engine.compiler.plan import Variable
+from waf_engine.runtime.scanner import Scanner
+from waf_engine.types import Entry, Test, Transformation
 
-    from waf_engine.compiler.plan import Variable
-    from waf_engine.runtime.scanner import Scanner
+if TYPE_CHECKING:
     from waf_engine.runtime.transaction import Transaction
-    from waf_engine.types import Entry, Test, Transformation
 
 MAX_REMEMBERED: Final = 256
 """Bytes of a value whose answer is remembered: names, header values, most cookies."""
@@ -290,7 +290,7 @@ class Source:
     """
 
     variable: Variable
-    read: Callable[[Transaction], Sequence[Entry]]
+    read: Callable[[Transaction], Iterable[Entry]]
     by_key: Mapping[bytes, Lane | None]
     other: Lane | None
 

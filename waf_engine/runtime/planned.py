@@ -12,25 +12,24 @@ cannot be followed; from then on every rule that no lane speaks for is asked.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from waf_engine.compiler.plan import Allow, Phase
+from waf_engine.compiler.plan import Allow, CompiledRule, Phase
 from waf_engine.runtime.evaluate import MATCHED, evaluate
-from waf_engine.runtime.lanes import LATER
+from waf_engine.runtime.lanes import LATER, HeaderSource, Named, ScalarSource, Source
+from waf_engine.runtime.match import MatchRecord
 from waf_engine.runtime.reference import is_allowed
+from waf_engine.runtime.replay import Replay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
-    from waf_engine.compiler.plan import CompiledRule
-    from waf_engine.runtime.lanes import HeaderSource, Named, ScalarSource, Source
-    from waf_engine.runtime.match import MatchRecord
-    from waf_engine.runtime.replay import Replay
     from waf_engine.runtime.transaction import Transaction
 
     Precheck = Callable[[Transaction], bool]
+    Evaluate = Callable[[Transaction, CompiledRule, int, AbstractSet[str | bytes] | None], int]
 
 GO_ON: Final = -1
 """All went as computed."""
@@ -153,6 +152,7 @@ class PhaseProgram:
         landing: for each position with a skipAfter, where it leads.
         static_ids: ids of the rules in blocks.
         static_keys: members of TX that any block reads.
+        evaluate: evaluates a rule; `profiling` has one of its own.
     """
 
     rules: Sequence[CompiledRule]
@@ -167,10 +167,9 @@ class PhaseProgram:
     landing: Mapping[int, int]
     static_ids: frozenset[int] = frozenset()
     static_keys: frozenset[bytes] = frozenset()
-
-    @cached_property
-    def _written_behind(self) -> dict[int, frozenset[bytes]]:
-        return {}
+    evaluate: Evaluate = evaluate
+    _written_behind: dict[int, frozenset[bytes]] = field(init=False, default_factory=dict)
+    _written_between: dict[tuple[int, int], frozenset[bytes] | None] = field(init=False, default_factory=dict)
 
     def written_behind(self, position: int) -> frozenset[bytes]:
         """Members of TX that blocks behind a position write."""
@@ -180,10 +179,6 @@ class PhaseProgram:
             found = frozenset(key for block in blocks for key in (*block.changes, *block.removed))
             self._written_behind[position] = found
         return found
-
-    @cached_property
-    def _written_between(self) -> dict[tuple[int, int], frozenset[bytes] | None]:
-        return {}
 
     def written_between(self, position: int, landing: int) -> frozenset[bytes] | None:
         """Members of TX that blocks write which a jump passes; None for one that ends within a block."""
@@ -206,23 +201,23 @@ class PhaseProgram:
 class PlannedExecutor:
     """Runs phases by their programs.
 
-    Args:
+    Attributes:
         programs: by the phases that ran before in this transaction, while it was clean, and the phase to run.
     """
 
     def __init__(self, programs: Mapping[tuple[int, ...], PhaseProgram]) -> None:
-        self._programs = programs
+        self.programs = programs
 
     def __call__(self, tx: Transaction, phase: int) -> None:
         """Run one phase."""
         history = (*tx.clean_phases, phase)
-        program = self._programs.get(history)
+        program = self.programs.get(history)
         if tx.clean and program is not None and program.stretches and program.fits(tx):
             tx.clean_phases = history
             position = _run_clean(tx, program, phase)
         else:
             tx.clean, position = False, 0
-            program = program or self._programs[phase,]
+            program = program or self.programs[phase,]
         if position >= 0:
             tx.clean = False  # something came otherwise than computed
             _run_full(tx, program, phase, position)
@@ -231,7 +226,7 @@ class PlannedExecutor:
 
     def wanted(self, tx: Transaction, history: tuple[int, ...]) -> set[int]:
         """Positions of the rules that a phase evaluated, or would evaluate now: for the planner."""
-        program = self._programs[history]
+        program = self.programs[history]
         found = set(program.reachable.intersection(tx.candidates or ()))
         for stretch in program.stretches:
             for position in stretch.positions:
@@ -326,9 +321,9 @@ def _visit(  # noqa: C901  the loop over positions: each call in it would cost a
         if tx.removed_ids and rule.id in tx.removed_ids:
             continue
         if visit.replay is not None:
-            reach = visit.replay.run(tx)
+            reach = visit.replay.run(tx, program.evaluate)
         else:
-            reach = evaluate(tx, rule, visit.laned, found.get(position) if found else None)
+            reach = program.evaluate(tx, rule, visit.laned, found.get(position) if found else None)
         if reach == MATCHED:
             if tx.interruption is not None and phase != Phase.LOGGING:
                 # The logging phase follows: of what it reads, that is missing which blocks from here on would write.
@@ -371,7 +366,7 @@ def _run_block(tx: Transaction, program: PhaseProgram, phase: int, block: Block)
         if position not in program.static:
             return position  # the rule that skips this one did not match this time
         rule = visit.rule
-        matched = (visit.precheck is None or visit.precheck(tx)) and evaluate(tx, rule) == MATCHED
+        matched = (visit.precheck is None or visit.precheck(tx)) and program.evaluate(tx, rule, -1, None) == MATCHED
         tx.dirty |= visit.dirties[MATCHED] or frozenset()  # that it did not match may be the difference, too
         if not matched:
             position += 1
@@ -418,7 +413,7 @@ def _run_full(tx: Transaction, program: PhaseProgram, phase: int, start: int) ->
         rule = visit.rule
         if tx.removed_ids and rule.id in tx.removed_ids:
             continue
-        if evaluate(tx, rule, visit.laned, found.get(position)) == MATCHED:
+        if program.evaluate(tx, rule, visit.laned, found.get(position)) == MATCHED:
             start = _next(tx, program, position, rule, phase)
             if start == ENDED:
                 return

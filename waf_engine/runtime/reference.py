@@ -13,7 +13,7 @@ from waf_engine.compiler.plan import Allow, Phase
 from waf_engine.runtime.match import MatchedValue, to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from waf_engine.compiler.plan import CompiledRule, Exclusion, Operator, Target
     from waf_engine.runtime.transaction import Transaction
@@ -23,8 +23,33 @@ MAX_CAPTURES = 10
 """TX:0 to TX:9."""
 
 
-def run_phase(tx: Transaction, phase: int) -> None:
-    """Run the rules of one phase, in order, until one interrupts."""
+def evaluate(tx: Transaction, rule: CompiledRule) -> bool:
+    """Evaluate a rule with its chain; carry out its actions and report it if all of it matches."""
+    tx.rule = rule
+    if tx.step is not None:
+        tx.step(None)
+    matches = match(tx, rule, rule, 0)
+    level, member = 0, rule.chain
+    while matches and member is not None:
+        level += 1
+        more = match(tx, member, rule, level)
+        if not more:
+            return False
+        matches += more
+        member = member.chain
+    if not matches:
+        return False
+    if rule.chain is not None or rule.operator is None:
+        # The starter's texts may name what the last member of the chain matched.
+        matches[0] = _with_texts(tx, rule, matches[0])
+    if rule.disruption is not None:
+        tx.disrupt(rule, rule.disruption)
+    tx.report(rule, matches)
+    return True
+
+
+def run_phase(tx: Transaction, phase: int, evaluate: Callable[[Transaction, CompiledRule], bool] = evaluate) -> None:
+    """Run the rules of one phase, in order, until one interrupts; `profiling` has an `evaluate` of its own."""
     marker, skip = "", 0
     for rule in tx.plan.phases[phase]:
         if tx.interruption is not None and phase != Phase.LOGGING:
@@ -56,29 +81,6 @@ def is_allowed(tx: Transaction, phase: int) -> bool:
     return tx.allow is not None
 
 
-def evaluate(tx: Transaction, rule: CompiledRule) -> bool:
-    """Evaluate a rule with its chain; carry out its actions and report it if all of it matches."""
-    tx.rule = rule
-    matches = match(tx, rule, rule, 0)
-    level, member = 0, rule.chain
-    while matches and member is not None:
-        level += 1
-        more = match(tx, member, rule, level)
-        if not more:
-            return False
-        matches += more
-        member = member.chain
-    if not matches:
-        return False
-    if rule.chain is not None or rule.operator is None:
-        # The starter's texts may name what the last member of the chain matched.
-        matches[0] = _with_texts(tx, rule, matches[0])
-    if rule.disruption is not None:
-        tx.disrupt(rule, rule.disruption)
-    tx.report(rule, matches)
-    return True
-
-
 def match(tx: Transaction, rule: CompiledRule, starter: CompiledRule, level: int) -> list[MatchedValue]:
     """Evaluate one rule, or one member of a chain, without the rest of the chain.
 
@@ -105,6 +107,8 @@ def match(tx: Transaction, rule: CompiledRule, starter: CompiledRule, level: int
                 matched = MatchedValue(target.variable.name, target.label or key, value, chain_level=level)
                 name = matched.name
                 tx.matched_var = (name, value)
+                if tx.step is not None:
+                    tx.step(tx.matched_var)
                 tx.matched_vars.append((name.encode("utf-8", "surrogateescape"), value))
                 _run_effects(tx, rule)
                 if level or rule.chain is None:

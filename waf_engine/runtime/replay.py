@@ -7,17 +7,17 @@ it did to TX is remembered by these, as long as its chain did not match. `compil
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from waf_engine.runtime.evaluate import BEGUN, evaluate
+from waf_engine.compiler.plan import CompiledRule
+from waf_engine.runtime.evaluate import BEGUN
+from waf_engine.types import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from waf_engine.compiler.plan import CompiledRule
+    from waf_engine.runtime.planned import Evaluate
     from waf_engine.runtime.transaction import Transaction
-    from waf_engine.types import Entry
 
 REMEMBERED: Final = 256
 """Lists of names that are remembered for a rule."""
@@ -56,11 +56,11 @@ class Replay:
     captures: tuple[bytes, ...]
     deeds: dict[Key, _Deed] = field(default_factory=dict)
 
-    def run(self, tx: Transaction) -> int:
-        """Do what `evaluate` does; its answer."""
+    def run(self, tx: Transaction, evaluate: Evaluate) -> int:
+        """Do what `evaluate` would do; its answer."""
         entries = self.read(tx)
         if tx.made_keys != [] or tx.keys_of_body or tx.removed_targets or not 0 < len(entries) <= MAX_NAMES:
-            return evaluate(tx, self.rule)
+            return evaluate(tx, self.rule, -1, None)
         members = tx.tx
         key = (*[value for _, value in entries], *[members.get(member) for member in self.members])
         deed = self.deeds.get(key)
@@ -70,7 +70,7 @@ class Replay:
             tx.made_keys += deed.made
             tx.matched_var = deed.matched_var
             return BEGUN
-        reach = evaluate(tx, self.rule)
+        reach = evaluate(tx, self.rule, -1, None)
         if reach == BEGUN and max(len(value) for _, value in entries) <= MAX_NAME:
             made = tuple(tx.made_keys)
             changes = {name: members[name] for name in (*self.captures, *made)}

@@ -70,7 +70,8 @@ CONVERTED: Final = (
 MADE_ANEW: Final = (
     "plan", "clock", "body_processors", "store", "_executor", "_on_match", "_log", "closed",  # the process's
     "_matched_rules",  # follow from the records
-    "upload_paths", "uploads",  # files on this machine's disk: written again where they are asked for
+    "exceeded", "tick", "step", "watch",  # the budget's, which each process has for itself
+    "uploads",  # files on this machine's disk: written again where they are asked for
     "rule", "matched_vars",  # of the rule that is running
     "response_may_be_cut",  # of the response
     "later",  # found again where it is missing
@@ -326,7 +327,7 @@ def _trial(tx: Transaction, now: float) -> Transaction:
 def leave(tx: Transaction) -> None:
     """Let go of a transaction that goes on elsewhere: no phase 5, no log; its files on disk are removed, not kept."""
     if tx.uploads is not None:
-        tx.uploads()
+        tx.uploads.remove()
     tx.request.files = []
     tx.close()
 

@@ -23,9 +23,7 @@ from waf_engine.types import encode_argument
 from waf_engine.uploads import settle
 
 if TYPE_CHECKING:
-    import weakref
     from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
 
     from waf_engine.audit.log import TransactionLog
     from waf_engine.audit.sanitiser import Sanitiser
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
     from waf_engine.runtime.budget import Exceeded
     from waf_engine.runtime.lanes import Named
     from waf_engine.types import BodyProcessor, Entry
+    from waf_engine.uploads import Uploads
 
     Executor = Callable[["Transaction", int], None]
     OnMatch = Callable[["Transaction", MatchedRule], None]
@@ -52,12 +51,11 @@ class Transaction:
     Attributes:
         exceeded: how its budget was exceeded; None while it is not, or when it has none (budget.py).
         tick: to be called now and then by what works long on a body; None without a budget.
+        step: to be called by executors that take up a rule (with None), and where a value has matched (with its name
+            and itself); None without a budget.
         watch: gives members of a variable one by one, and looks at the time between them; None without a budget.
+        uploads: uploaded files on disk (uploads.py); None while there are none.
     """
-
-    exceeded: Exceeded | None = None
-    tick: Callable[[], None] | None = None
-    watch: Callable[[str, Sequence[Entry]], Iterable[Entry]] | None = None
 
     def __init__(
         self,
@@ -72,6 +70,11 @@ class Transaction:
         log: TransactionLog | None = None,
     ) -> None:
         settings = plan.settings
+        self.exceeded: Exceeded | None = None
+        self.tick: Callable[[], None] | None = None
+        self.step: Callable[[tuple[str, bytes] | None], None] | None = None
+        self.watch: Callable[[str, Sequence[Entry]], Iterable[Entry]] | None = None
+
         self.plan = plan
         self.id = transaction_id or os.urandom(10).hex()
         self.clock = clock
@@ -117,9 +120,7 @@ class Transaction:
         self.request_may_be_cut = False
         self.response_may_be_cut = False
 
-        # Uploads on disk (uploads.py): their paths, and what removes them if nobody closes the transaction.
-        self.upload_paths: list[Path] = []
-        self.uploads: weakref.finalize[..., Transaction] | None = None
+        self.uploads: Uploads | None = None
 
         # What the executor and the variables share while rules run.
         self.rule: CompiledRule | None = None

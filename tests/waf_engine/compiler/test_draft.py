@@ -17,7 +17,7 @@ OWN = {
 
 
 def names(kind: type) -> set[str]:
-    return {field.name for field in dataclasses.fields(kind)}
+    return {field.name for field in dataclasses.fields(kind) if field.init}
 
 
 def test_a_draft_has_all_that_a_rule_has():

@@ -37,7 +37,7 @@ def test_rules_that_ordinary_requests_match_are_found():
 
 def test_they_stand_alone_and_the_others_do_not():
     twins = Twins(RULES)
-    phase = executor_of(twins)._programs[1,]
+    phase = executor_of(twins).programs[1,]
     alone = [[phase.rules[i].id for i in s.positions] for s in phase.stretches if s.checks is None]
     assert alone == [[3]]
     assert any(len(s.positions) > 1 for s in phase.stretches)

@@ -269,6 +269,6 @@ def test_a_program_fits_while_nothing_outside_of_rules_changed_what_its_blocks_r
 def test_an_executor_without_a_program_for_a_history_runs_the_phase_all_the_same(hard: Twins):
     executor = hard.planned._executor
     assert isinstance(executor, PlannedExecutor)
-    executor._programs = {history: p for history, p in executor._programs.items() if len(history) == 1}
+    executor.programs = {history: p for history, p in executor.programs.items() if len(history) == 1}
 
     hard.compare(Exchange(b"/?id=1 union select"))

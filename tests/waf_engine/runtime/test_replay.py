@@ -31,7 +31,7 @@ TWINS = Twins(RULES)
 def replay_at_work(twins: Twins) -> Replay:
     executor = twins.planned._executor
     assert isinstance(executor, PlannedExecutor)
-    found = [visit.replay for visit in executor._programs[1,].visits if visit is not None and visit.replay is not None]
+    found = [visit.replay for visit in executor.programs[1,].visits if visit is not None and visit.replay is not None]
     assert len(found) == 1
     found[0].deeds.clear()  # the planner has run ordinary requests
     return found[0]
@@ -88,4 +88,4 @@ def test_what_is_remembered_is_bounded():
 def test_without_memory_nothing_is_replayed():
     executor = Twins(RULES, memory=0).planned._executor
     assert isinstance(executor, PlannedExecutor)
-    assert not any(visit is not None and visit.replay is not None for visit in executor._programs[1,].visits)
+    assert not any(visit is not None and visit.replay is not None for visit in executor.programs[1,].visits)
