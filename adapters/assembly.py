@@ -21,6 +21,7 @@ from adapters.logs import event
 from adapters.transactions import TransactionStore
 from adapters.waf_handler import WafHandler
 from waf_engine.diagnostics import Diagnostic, Severity
+from waf_engine.forms import form_name
 
 if TYPE_CHECKING:
     import socket
@@ -128,7 +129,15 @@ def logs_of(config: Config) -> list[LogConfig]:
 
 def describe(logger: logging.Logger, config: Config, rule_sets: Mapping[str, RuleSet]) -> None:
     """Say what runs, and what is worth a word."""
-    event(logger, logging.INFO, "spoa-waf", version=VERSION, config=config.path, form=config.generation)
+    event(
+        logger,
+        logging.INFO,
+        "spoa-waf",
+        version=VERSION,
+        engine=form_name(),
+        config=config.path,
+        form=config.generation,
+    )
     for fault in (*config.warnings, *(w for rules in rule_sets.values() for w in rules.warnings)):
         log_diagnostic(logger, fault)
     for each in config.applications:

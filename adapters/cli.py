@@ -63,7 +63,7 @@ def _main(argv: Sequence[str] | None) -> int:
         status: int = options.run(options)
         return status
     if options.command == "version":
-        return show_version(as_json=options.json)
+        return show_version(as_json=options.json, engine=True)
     if options.command == "completion":
         return complete(parser, options.shell)
     path = options.config or find_config()

@@ -16,6 +16,7 @@ from adapters.config_summary import describe, summary
 from adapters.console import complain, say, say_json
 from adapters.logs import event, stderr_logger
 from waf_engine.diagnostics import render_all
+from waf_engine.forms import form_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -107,13 +108,23 @@ def _dicts(faults: Iterable[Diagnostic]) -> list[dict[str, str | int]]:
     return [fault.to_dict() for fault in faults]
 
 
-def show_version(*, as_json: bool = False) -> int:
-    """Print versions, in coraza-spoa's form or as JSON; the exit status."""
+def show_version(*, as_json: bool = False, engine: bool = False) -> int:
+    """Print versions.
+
+    Args:
+        as_json: as JSON; else in coraza-spoa's form.
+        engine: also whether the hot modules are compiled, which coraza-spoa has no word for.
+
+    Returns:
+        The exit status.
+    """
     facts = {
         "version": version("spoa-waf"),
         "python": platform.python_version(),
         "platform": f"{sys.platform}/{platform.machine()}",
     }
+    if engine:
+        facts["engine"] = form_name()
     if as_json:
         say_json(facts)
     else:

@@ -8,11 +8,18 @@ from pathlib import Path
 import hypothesis  # before a large rule set is set aside: it looks for what gc.freeze hides
 import pytest
 
+from waf_engine.forms import form_name
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # A busy machine is no fault. The rest is hypothesis' own choice, which in CI takes the same examples each time.
 hypothesis.settings.register_profile("spoa-waf", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("spoa-waf")
+
+
+def pytest_report_header() -> str:
+    """Which form of the engine is tested; SPOA_WAF_PURE=1 has plain Python tested where there is a compiled one."""
+    return f"waf_engine: {form_name()}"
 
 
 def absent(what: str) -> None:

@@ -44,6 +44,7 @@ MORE_TESTS = {
     "tests/adapters/test_sharing.py": "agents that share, behind a real HAProxy",
     "tests/adapters/test_processes.py": "the agent of several processes behind a real HAProxy with many clients",
     "tests/adapters/test_load.py": "each loop behind a real HAProxy with many clients",
+    "tests/test_build.py": "hatch_build.py, which compiles and is no part of a package",
     "tests/test_benchmarks.py": "the benchmarks, which are scripts",
     "tests/contrib/test_systemd.py": "the units of contrib/systemd, which are no Python",
     "tests/contrib/test_logrotate.py": "contrib/logrotate, which is no Python",

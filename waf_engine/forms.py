@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
-__all__ = ["is_compiled"]
+__all__ = ["form_name", "is_compiled"]
 
 PACKAGE: Final = __name__.partition(".")[0]
 FOLDER: Final = Path(__file__).parent
@@ -33,6 +33,11 @@ STAMP: Final = "_compiled.json"
 def is_compiled() -> bool:
     """Whether the compiled modules run; False when all of it is plain Python."""
     return f"{PACKAGE}__mypyc" in sys.modules  # the shared object that holds the code of all of them
+
+
+def form_name() -> str:
+    """The form that runs, as logs and `spoa-waf version` name it: "compiled" or "plain Python"."""
+    return "compiled" if is_compiled() else "plain Python"
 
 
 def changed_source(folder: Path = FOLDER) -> str:
@@ -46,13 +51,15 @@ def changed_source(folder: Path = FOLDER) -> str:
     """
     try:
         stamp = json.loads((folder / STAMP).read_bytes())
-        if stamp["error"] or stamp["suffix"] not in EXTENSION_SUFFIXES:
-            return ""  # nothing was compiled, or for another Python
-        for path, digest in stamp["sources"].items():
-            if _digest(folder.parent / path) != digest:
-                return str(path)
+        compiled = not stamp["error"] and stamp["suffix"] in EXTENSION_SUFFIXES  # else another Python's
+        sources = stamp["sources"].items() if compiled else ()
     except FileNotFoundError:
-        return ""  # no stamp: a wheel, or never compiled
+        return ""  # a wheel, or never compiled
+    except (OSError, ValueError, KeyError):
+        return f"{folder.name}/{STAMP}"
+    for path, digest in sources:
+        if _digest(folder.parent / path) != digest:
+            return str(path)
     return ""
 
 
@@ -76,7 +83,11 @@ class SourceFinder:
         path: Sequence[str] | None,
         target: ModuleType | None = None,  # noqa: ARG002  the import system gives it
     ) -> ModuleSpec | None:
-        """As `importlib.abc.MetaPathFinder`."""
+        """As `importlib.abc.MetaPathFinder`; what has no source is not found by others either.
+
+        Raises:
+            ModuleNotFoundError: if a module of this package has no source.
+        """
         if not fullname.startswith(PACKAGE + ".") or path is None:
             return None
         for folder in path:
@@ -84,9 +95,9 @@ class SourceFinder:
             if finder is None:
                 finder = self._folders[folder] = FileFinder(folder, (SourceFileLoader, SOURCE_SUFFIXES))
             spec = finder.find_spec(fullname)
-            if spec is not None and spec.loader is not None:
-                return spec
-        return None
+            if spec is not None:
+                return spec if spec.loader is not None else None  # a folder without __init__.py: left to Python
+        raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
 
 
 def _decide() -> None:
@@ -95,7 +106,9 @@ def _decide() -> None:
         changed = changed_source()
         if not changed:
             return
-        sys.stderr.write(f"{changed} was changed since it was compiled: plain Python runs (./dev compile)\n")
+        sys.stderr.write(
+            f"{changed} was changed since it was compiled: plain Python runs, only slower (./dev compile)\n"
+        )
     sys.meta_path.insert(0, SourceFinder())
 
 

@@ -15,6 +15,7 @@ from adapters.cli import coraza_spoa_main, main, make_parser
 from adapters.run_options import RunOptions
 from adapters.service import VERSION
 from tests.adapters.harness import ROOT
+from waf_engine.forms import form_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +47,9 @@ def test_no_configuration_names_the_places(capsys: pytest.CaptureFixture[str]) -
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["version"]) == 0
     assert coraza_spoa_main(["-version"]) == 0
-    assert capsys.readouterr().out.count(f"version\t{VERSION}\n") == 2
+    shown = capsys.readouterr().out
+    assert shown.count(f"version\t{VERSION}\n") == 2
+    assert shown.count(f"engine\t{form_name()}\n") == 1  # coraza-spoa has no such line
 
 
 @pytest.mark.parametrize(

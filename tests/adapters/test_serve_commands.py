@@ -14,6 +14,7 @@ from adapters.cli import main
 from adapters.service import VERSION
 from tests.adapters.conformance import Client
 from tests.adapters.harness import free_ports, wait_for_port
+from waf_engine.forms import form_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,7 +125,8 @@ def test_faults_have_colours_on_a_terminal_only(folder: Path, monkeypatch: pytes
 
 def test_version_for_scripts(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["version", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["version"] == VERSION
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["version"], facts["engine"]) == (VERSION, form_name())
 
 
 @pytest.mark.parametrize("name", ["none/cpu", "/dev/null/cpu"])
