@@ -1,7 +1,7 @@
 """The compiled form of the package: which modules mypyc compiles, how, and what an installation does of it.
 
-    python hatch_build.py            compile in place, unless nothing has changed (`./dev compile`)
-    python hatch_build.py --again    compile in place in any case
+    python hatch_build.py            compile in place, unless nothing has changed
+    python hatch_build.py --again    compile in place in any case, tell all faults, exit status 1 (`./dev compile`)
 
 The sources stay plain typed Python and stay the truth: without a C compiler, or with SPOA_WAF_PURE=1, the package works
 as plain Python, and no installation fails for lack of the compiled form. `waf_engine/forms.py` decides at import which
@@ -49,12 +49,18 @@ MYPY_OPTIONS: Final = (
     "--follow-imports=silent",
     "--strict-bytes",
 )
-TOLD: Final = 5
-"""Lines of a compiler's output that are told."""
 
 
 class CompileError(Exception):
-    """mypyc or the C compiler refused the sources; the text says which of them and why."""
+    """mypyc or the C compiler refused the sources.
+
+    Args:
+        faults: what they said, at least one line.
+    """
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__(faults[0] + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""))
+        self.faults = tuple(faults)
 
 
 def why_not() -> str:
@@ -121,7 +127,7 @@ def build(root: Path, modules: Sequence[str], target: Path) -> list[str]:
     if done.returncode or not wanted <= set(made):
         lines = (done.stdout + done.stderr).splitlines()
         faults = [line for line in lines if "error" in line.lower()] or lines
-        raise CompileError("; ".join(faults[:TOLD]) or f"the compiler ended with status {done.returncode}")
+        raise CompileError(faults or [f"the compiler ended with status {done.returncode}"])
     return [code, *sorted(wanted - {code})]
 
 
@@ -173,6 +179,8 @@ def compile_in_place(
                 made, error = build(root, modules, Path(folder)), ""
             except CompileError as fault:
                 made, error = [], str(fault)
+                for line in fault.faults if again else ():
+                    say(line)
                 say(f"not compiled: {error}; plain Python runs, only slower")
             if _stamp(root, modules) != stamp:
                 say("a source was changed meanwhile: nothing is put in place; compile again")
@@ -273,7 +281,9 @@ def _main(arguments: Sequence[str]) -> None:
     if arguments[:1] == ["--into"]:
         _build_here(Path(arguments[1]), arguments[2:])
     else:
-        compile_in_place(Path(__file__).resolve().parent, again="--again" in arguments, say=_say)
+        again = arguments == ["--again"]
+        done = compile_in_place(Path(__file__).resolve().parent, again=again, say=_say)
+        sys.exit(int(again and not done))
 
 
 def _say(line: str) -> None:

@@ -217,6 +217,13 @@ def test_what_cannot_be_compiled_is_told_and_left_plain(project: Path):
     assert told[2].startswith("not compiled, as before: shapes/area.py:20: error")
     assert len(told) == 3
 
+    with (project / "shapes/area.py").open("a") as file:
+        file.write("\n\nASWELL: int = 'text'\n")
+    done = run(project, "hatch_build.py", "--again")
+    assert (done.returncode, len(re.findall(r"^shapes/area.py:2\d: error", done.stderr, re.MULTILINE))) == (1, 2)
+    assert "not compiled: shapes/area.py:20: error" in done.stderr
+    assert "(and 1 more); plain Python runs, only slower\n" in done.stderr
+
 
 def test_a_compiler_that_fails_is_told(project: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("sys.executable", "/bin/false")
