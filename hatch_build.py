@@ -33,7 +33,26 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-COMPILED: Final[tuple[str, ...]] = ("waf_engine/runtime/scanner.py",)
+COMPILED: Final[tuple[str, ...]] = (
+    "waf_engine/bodies/cookies.py",
+    "waf_engine/bodies/json_reader.py",
+    "waf_engine/bodies/part_headers.py",
+    "waf_engine/bodies/uri.py",
+    "waf_engine/compiler/plan.py",
+    "waf_engine/compiler/prechecks.py",
+    "waf_engine/runtime/body.py",
+    "waf_engine/runtime/budget.py",
+    "waf_engine/runtime/database.py",
+    "waf_engine/runtime/evaluate.py",
+    "waf_engine/runtime/exchange.py",
+    "waf_engine/runtime/lanes.py",
+    "waf_engine/runtime/planned.py",
+    "waf_engine/runtime/reference.py",
+    "waf_engine/runtime/replay.py",
+    "waf_engine/runtime/scanner.py",
+    "waf_engine/runtime/transaction.py",
+    "waf_engine/types.py",
+)
 """The modules that are compiled, all into one shared object. To add one is to add its path."""
 
 STAMP: Final = "_compiled.json"

@@ -13,7 +13,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from waf_engine.operators import hint_of, hinted
 from waf_engine.registry import Registry
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from waf_engine.compiler.plan import CompiledRule, Plan
     from waf_engine.compiler.state import Registries
-    from waf_engine.runtime.databases import Database, DatabaseCache, Numbered
+    from waf_engine.runtime.database import Database, Numbered
+    from waf_engine.runtime.databases import DatabaseCache
     from waf_engine.runtime.lanes import Memory
     from waf_engine.runtime.transaction import Executor, Transaction
     from waf_engine.types import BodyProcessor, Test, Transformation
@@ -120,6 +121,14 @@ class Meter:
         return run
 
 
+class _TimedDatabase:
+    """Stands for a database; its scans are timed."""
+
+    def __init__(self, database: Database, name: str, meter: Meter) -> None:
+        self.refused = database.refused
+        self.scan = meter.timed(DATABASE, name, database.scan)
+
+
 class ProfiledWAF(WAF):
     """A rule set that knows what it spends its time on; for one thread.
 
@@ -140,11 +149,9 @@ class ProfiledWAF(WAF):
         original = cache.databases
 
         def databases(groups: Sequence[Sequence[Numbered]]) -> list[Database]:
-            made = original(groups)
-            for patterns, database in zip(groups, made, strict=True):
-                name = f"{next(counting)}, {len(patterns)} patterns"
-                database.scan = self.meter.timed(DATABASE, name, database.scan)  # type: ignore[method-assign]  # of this one alone
-            return made
+            made = zip(groups, original(groups), strict=True)
+            named = [(f"{next(counting)}, {len(patterns)} patterns", database) for patterns, database in made]
+            return [cast("Database", _TimedDatabase(database, name, self.meter)) for name, database in named]
 
         cache.databases = databases  # type: ignore[method-assign]  # as above
         super()._make_plan(cache, memory)

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from waf_engine.compiler.plan import CompiledRule, Operator, Plan, Target, Variable
-    from waf_engine.runtime.databases import Database, DatabaseCache
+    from waf_engine.runtime.database import Database
+    from waf_engine.runtime.databases import DatabaseCache
     from waf_engine.runtime.lanes import Memory
     from waf_engine.runtime.transaction import Transaction
     from waf_engine.types import Entry, Macro, TransactionView, Transformation

@@ -41,9 +41,9 @@ ACTIONS: Final = ("pass", "deny", "error")
 STATUS: Final = 503
 """Status of the interruption of ``deny``: that the request was not judged in time is no verdict about the client."""
 
-STRIDE: Final = 8
+STRIDE = 8
 """Steps between two looks at the clock, which cost as much as a tenth of a step each."""
-MANY: Final = 16
+MANY = 16
 """Members of a variable that are worth a look at the clock between them while one rule is evaluated."""
 LONG_VALUE: Final = 4096
 """Bytes of a value that counts as one step more, as does each further so many."""

@@ -9,7 +9,7 @@ Where the two read a pattern otherwise it is rewritten (`for_hyperscan`) or not 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from waf_engine.compiler.restrict import ending, restrict
 from waf_engine.runtime.scan_patterns import ScanPattern
@@ -17,7 +17,7 @@ from waf_engine.runtime.scan_patterns import ScanPattern
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from waf_engine.runtime.databases import Database, Numbered
+    from waf_engine.runtime.database import Numbered
 
 PLAIN: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _-.,/:@"
 """Bytes of plain values: names, words, numbers, addresses, paths."""
@@ -53,6 +53,19 @@ def restricted(patterns: Sequence[Numbered], alphabet: bytes) -> list[Numbered]:
     return found
 
 
+class Scans(Protocol):
+    """A database (`database.Database`), or what stands for one."""
+
+    @property
+    def refused(self) -> frozenset[int]:
+        """Positions of the patterns that it lacks."""
+        ...
+
+    def scan(self, value: bytes) -> list[int]:
+        """The positions of the patterns that occur in a value."""
+        ...
+
+
 class Scanner:
     """The patterns of many rules, scanned at once.
 
@@ -64,7 +77,7 @@ class Scanner:
         refused: positions of the patterns that a scan does not speak for, since one of its databases lacks them.
     """
 
-    def __init__(self, everything: Database, by_alphabet: Sequence[tuple[bytes, Database]] = ()) -> None:
+    def __init__(self, everything: Scans, by_alphabet: Sequence[tuple[bytes, Scans]] = ()) -> None:
         self.refused = everything.refused.union(*(database.refused for _, database in by_alphabet))
         self._all = everything.scan
         self.scan = self._all

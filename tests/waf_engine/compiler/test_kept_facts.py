@@ -22,7 +22,7 @@ from waf_engine.runtime.kept_files import write_kept
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from waf_engine.runtime.databases import Database, Numbered
+    from waf_engine.runtime.database import Database, Numbered
 
 RULES = "SecRuleEngine On\n" + "\n".join(
     f'SecRule ARGS|REQUEST_HEADERS "@rx (?i)word{n}[\'<]*x(?:on|end{n}+)" "id:{n},phase:2,deny"' for n in range(1, 81)

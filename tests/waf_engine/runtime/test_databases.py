@@ -6,15 +6,19 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from waf_engine.runtime import databases, kept_files
-from waf_engine.runtime.databases import FORMAT, WORTH_KEEPING, Database, DatabaseCache, default_folder, in_parallel
+from waf_engine.runtime.databases import FORMAT, WORTH_KEEPING, DatabaseCache, default_folder, in_parallel
 from waf_engine.runtime.kept_files import checksum_of
 from waf_engine.runtime.scan_patterns import ScanPattern
+
+if TYPE_CHECKING:
+    from waf_engine.runtime.database import Database
 
 PATTERNS = [(slot, ScanPattern(b"word%d" % slot)) for slot in range(WORTH_KEEPING)]
 AS_ROOT = os.geteuid() == 0
