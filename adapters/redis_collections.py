@@ -29,7 +29,8 @@ from redis.retry import Retry
 from adapters.logs import Occasional, event
 from adapters.metrics.observer import Observer
 from adapters.redis_courier import PROBE_EVERY, url_secrets
-from waf_engine.persistence import CollectionKey, OpenCollection, Snapshot, bounded_key, integer, reckon
+from waf_engine.counters import integer, reckon
+from waf_engine.persistence import CollectionKey, OpenCollection, Snapshot, bounded_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

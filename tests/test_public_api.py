@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import waf_engine
+from tests.docstrings import docstring_of
 
 ROOT = Path(__file__).resolve().parent.parent
 MOST = 25
@@ -52,7 +53,7 @@ def test_there_are_few_names_and_each_is_there(package: str):
 @pytest.mark.parametrize("package", ["spop_proto", "waf_engine"])
 def test_what_is_exported_says_what_it_is(package: str):
     module = importlib.import_module(package)
-    undocumented = [name for name in module.__all__ if not (getattr(module, name).__doc__ or "").strip()]
+    undocumented = [name for name in module.__all__ if not docstring_of(getattr(module, name)).strip()]
 
     assert undocumented == []
 

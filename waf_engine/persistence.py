@@ -14,6 +14,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from waf_engine.counters import integer, reckon
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -24,8 +26,6 @@ COLLECTIONS = ("IP", "SESSION", "USER", "GLOBAL", "RESOURCE")
 
 MAX_KEY = 256
 """Bytes of a collection's key; a longer one (a client chooses session ids) is replaced by its digest."""
-MAX_DIGITS = 18
-"""Digits of a number that is reckoned with; more is text, as an overflow is in Go's Atoi."""
 
 _COLLECTION_COST = 600
 _MEMBER_COST = 150
@@ -117,18 +117,6 @@ class CollectionStore(Protocol):
 def bounded_key(key: bytes) -> bytes:
     """The key, or its SHA-256 in hex if it is longer than `MAX_KEY` bytes."""
     return key if len(key) <= MAX_KEY else hashlib.sha256(key).hexdigest().encode()
-
-
-def integer(text: bytes) -> int | None:
-    """A whole decimal number with an optional sign, or None."""
-    digits = text[1:] if text[:1] in {b"-", b"+"} else text
-    return int(text) if digits.isdigit() and len(digits) <= MAX_DIGITS else None
-
-
-def reckon(current: bytes, step: int) -> bytes:
-    """A counter after a step: no value counts as 0, and a value that is no number stays (as in Coraza)."""
-    base = integer(current) if current else 0
-    return current if base is None else b"%d" % (base + step)
 
 
 @dataclass(slots=True)

@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
 
-from waf_engine.persistence import CollectionKey, OpenCollection, Snapshot, bounded_key, integer, reckon
+from waf_engine.counters import integer, reckon
+from waf_engine.persistence import CollectionKey, OpenCollection, Snapshot, bounded_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -432,20 +432,27 @@ def test_modsecuritys_message_has_no_names() -> None:
     assert "code" not in check("x=fine")
 
 
+class BrokenTransaction:
+    """A transaction that fails at a given method; in all else a real one."""
+
+    def __init__(self, transaction: Transaction, method: str) -> None:
+        self._transaction, self._method = transaction, method
+
+    def __getattr__(self, name: str) -> Any:
+        return self._fail if name == self._method else getattr(self._transaction, name)
+
+    def _fail(self, *_: object) -> None:
+        raise RuntimeError("broken engine")
+
+
 class Broken:
-    """A rule set whose transactions fail at a given method."""
+    """A rule set of such transactions."""
 
     def __init__(self, method: str) -> None:
         self.method = method
 
-    def transaction(self, identity: str, **_: object) -> Transaction:
-        transaction = _waf().transaction(identity)
-
-        def fail(*_: object) -> None:
-            raise RuntimeError("broken engine")
-
-        setattr(transaction, self.method, fail)
-        return transaction
+    def transaction(self, identity: str, **_: object) -> BrokenTransaction:
+        return BrokenTransaction(_waf().transaction(identity), self.method)
 
 
 @pytest.mark.parametrize("method", ["process_connection", "process_request_headers", "process_request_body"])

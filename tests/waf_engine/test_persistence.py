@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from waf_engine import MemoryStore
-from waf_engine.persistence import MAX_KEY, CollectionKey, bounded_key, integer, reckon
+from waf_engine.counters import reckon
+from waf_engine.persistence import MAX_KEY, CollectionKey, bounded_key
 
 IP = CollectionKey("IP", "app", b"192.0.2.7")
 
@@ -221,25 +222,6 @@ def test_a_long_key_is_replaced_by_its_digest():
 def test_bounds_are_positive(bound: str):
     with pytest.raises(ValueError, match="positive"):
         MemoryStore(**{bound: 0})
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [
-        (b"0", 0), (b"12", 12), (b"-3", -3), (b"+4", 4), (b"007", 7), (b"9" * 18, 10**18 - 1),
-        (b"", None), (b"-", None), (b"1.5", None), (b" 1", None), (b"1_0", None), (b"9" * 19, None), (b"0x1", None),
-    ],
-)  # fmt: skip
-def test_integer(text: bytes, number: int | None):
-    assert integer(text) == number
-
-
-@pytest.mark.parametrize(
-    ("current", "step", "after"),
-    [(b"", 5, b"5"), (b"5", -7, b"-2"), (b"-2", 2, b"0"), (b"text", 5, b"text"), (b"1.5", 1, b"1.5")],
-)
-def test_reckon(current: bytes, step: int, after: bytes):
-    assert reckon(current, step) == after
 
 
 def test_no_step_is_lost_between_threads():

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from waf_engine.actions.registry import ActionKind, Value, action
 from waf_engine.compiler.effects import noted
+from waf_engine.counters import SIGNS, counted, step_of
 from waf_engine.diagnostics import ArgumentError
-from waf_engine.persistence import COLLECTIONS, integer, reckon
+from waf_engine.persistence import COLLECTIONS
 from waf_engine.runtime.macros import expander
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 WRITABLE = ("TX", *COLLECTIONS)
 """The collections that setvar may write to."""
-_SIGNS = frozenset({b"+", b"-"})
 
 
 @action("capture", ActionKind.NON_DISRUPTIVE)
@@ -75,8 +75,7 @@ def _set(member: Macro, content: Macro) -> Effect:
         value = text(tx)
         if tx.made_keys is not None:
             tx.made_keys.append(key)
-        step = _step(value) if value[:1] in _SIGNS else None
-        tx.tx[key] = value if step is None else reckon(tx.tx.get(key, b""), step)
+        tx.tx[key] = counted(tx.tx.get(key, b""), value) if value[:1] in SIGNS else value
 
     return noted(assign, member, content)
 
@@ -86,8 +85,7 @@ def _set_fixed(key: bytes, text: Callable[[Transaction], bytes]) -> Effect:
 
     def assign(tx: Transaction, _rule: CompiledRule) -> None:
         value = text(tx)
-        step = _step(value) if value[:1] in _SIGNS else None
-        tx.tx[key] = value if step is None else reckon(tx.tx.get(key, b""), step)
+        tx.tx[key] = counted(tx.tx.get(key, b""), value) if value[:1] in SIGNS else value
 
     return assign
 
@@ -106,23 +104,13 @@ def _set_persistent(collection: str, member: Macro, content: Macro) -> Effect:
             return  # without initcol there is nothing to write to (ModSecurity)
         key = member.expand(tx).lower()
         value = content.expand(tx)
-        step = _step(value)
+        step = step_of(value)
         if step is None:
             tx.store.set(opened, key, value)
         else:
             tx.store.add(opened, key, step)
 
     return noted(assign, None, member, content)
-
-
-def _step(value: bytes) -> int | None:
-    """What ``+5`` or ``-5`` adds (a sign alone nothing); None for a text, such as ``+abc``, which Coraza stores."""
-    if value[:1] not in _SIGNS:
-        return None
-    number = integer(value[1:]) if len(value) > 1 else 0
-    if number is None:
-        return None
-    return number if value[:1] == b"+" else -number
 
 
 @action("setenv", ActionKind.NON_DISRUPTIVE, Value.REQUIRED)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from waf_engine.actions.registry import ActionKind, Value, action
 from waf_engine.compiler.effects import noted
+from waf_engine.counters import integer
 from waf_engine.diagnostics import ArgumentError
-from waf_engine.persistence import COLLECTIONS, integer
+from waf_engine.persistence import COLLECTIONS
 
 if TYPE_CHECKING:
     from waf_engine.compiler.draft import ActionContext, RuleDraft

@@ -23,21 +23,24 @@ if TYPE_CHECKING:
 _NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-:[]")
 
 
-@dataclass(frozen=True, slots=True)
 class Reference:
-    """One ``%{...}``.
+    """One ``%{...}``; never changed.
 
-    Attributes:
+    Args:
         variable: the variable.
         key: the member, in lower case; None for the whole.
         text: what stands between the braces.
         of_tx: whether the variable is TX.
     """
 
-    variable: Variable
-    key: bytes | None
-    text: bytes
-    of_tx: bool = False
+    __slots__ = ("key", "of_tx", "text", "variable")
+
+    # No dataclass: compiled, it would need the types of its fields first, and Variable's module needs this one.
+    def __init__(self, variable: Variable, key: bytes | None, text: bytes, *, of_tx: bool = False) -> None:
+        self.variable = variable
+        self.key = key
+        self.text = text
+        self.of_tx = of_tx
 
     def value(self, tx: Transaction) -> bytes:
         """The value now, or the text when there is none."""
@@ -148,4 +151,4 @@ def _reference(inner: str, offset: int, variables: Mapping[str, Variable]) -> Re
     if variable is None:
         raise ArgumentError(f"unknown variable {name!r} in a macro", offset=offset, code="unknown-variable")
     member = encode_argument(key).lower() if variable.is_collection and key else None
-    return Reference(variable, member, encode_argument(inner), variable.name == "TX")
+    return Reference(variable, member, encode_argument(inner), of_tx=variable.name == "TX")

@@ -214,14 +214,6 @@ def test_the_key_depends_on_all_that_a_database_depends_on(folder: Path, monkeyp
     assert len(keys) == 9
 
 
-def test_a_database_serves_several_threads():
-    database = DatabaseCache(None).database(PATTERNS)
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda n: n % 90 + 10 in database.scan(b"x word%d y" % (n % 90 + 10)), range(4000)))
-
-    assert all(found)
-
-
 def test_the_default_folder_is_the_users_cache(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
     assert default_folder() == Path("/somewhere/spoa-waf")
@@ -410,21 +402,3 @@ def test_the_first_fault_is_raised_and_the_rest_is_left():
     assert done == [0, 1, 2]
     assert in_parallel(job, [4, 5, 6], 8) == [8, 10, 12]
     assert in_parallel(job, [], 8) == []
-
-
-@pytest.mark.parametrize(
-    ("expression", "value", "found"),
-    [
-        (rb"[\n\r]", b"Mozilla/5.0", False),
-        (rb"[\n\r]", b"Mozilla/5.0\n", True),
-        (rb"[\n\r]+[\s]", b"Mozilla/5.0", False),
-        (rb"<\?(?:[\s=]|$)", b"some text <?", True),
-        (rb"<\?(?:[\s=]|$)", b"some text <? more", True),
-        (rb"end(?:\b|[\n])", b"at the very end", True),
-        (rb"[^a]$", b"something", True),
-        (rb"x.", b"abcdefghijklmnox", False),
-        (rb"x.", b"abcdefghijklmnxo", True),
-    ],
-)
-def test_line_ends_behind_a_value_are_no_part_of_it(expression: bytes, value: bytes, found: bool):
-    assert DatabaseCache(None).database([(3, ScanPattern(expression))]).scan(value) == ([3] if found else [])

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-from pathlib import Path
 
 import pytest
 
-import waf_engine
+from tests.docstrings import docstring_of
 from waf_engine.runtime.exchange import Connection, Request, Response
 
 
@@ -24,8 +22,6 @@ def test_two_of_a_kind_share_nothing_that_can_change(kind: type):
 
 @pytest.mark.parametrize("kind", [Request, Response])
 def test_each_field_is_described(kind: type):
-    source = ast.parse((Path(waf_engine.__file__).parent / "runtime" / "exchange.py").read_text("utf-8"))
-    classes = {each.name: each for each in source.body if isinstance(each, ast.ClassDef)}
-    described = (ast.get_docstring(classes[kind.__name__], clean=False) or "").split("Attributes:")[1]
+    described = docstring_of(kind).split("Attributes:")[1]
 
     assert [f.name for f in dataclasses.fields(kind) if f"        {f.name}: " not in described] == []
