@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 COMPILED: Final[tuple[str, ...]] = (
+    "waf_engine/actions/_assign.py",
     "waf_engine/bodies/cookies.py",
     "waf_engine/bodies/json_reader.py",
     "waf_engine/bodies/multipart.py",
@@ -45,6 +46,7 @@ COMPILED: Final[tuple[str, ...]] = (
     "waf_engine/compiler/plan.py",
     "waf_engine/compiler/prechecks.py",
     "waf_engine/counters.py",
+    "waf_engine/operators/_search.py",
     "waf_engine/runtime/body.py",
     "waf_engine/runtime/budget.py",
     "waf_engine/runtime/database.py",

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from waf_engine.actions._assign import Assignment, NamingAssignment
 from waf_engine.actions.registry import ActionKind, Value, action
 from waf_engine.compiler.effects import noted
-from waf_engine.counters import SIGNS, counted, step_of
+from waf_engine.counters import step_of
 from waf_engine.diagnostics import ArgumentError
 from waf_engine.persistence import COLLECTIONS
 from waf_engine.runtime.macros import expander
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from waf_engine.compiler.draft import ActionContext, RuleDraft
     from waf_engine.compiler.plan import CompiledRule, Effect
     from waf_engine.runtime.transaction import Transaction
@@ -68,26 +67,8 @@ def _remove(member: Macro) -> Effect:
 def _set(member: Macro, content: Macro) -> Effect:
     name, text = expander(member), expander(content)
     if member.literal is not None:
-        return noted(_set_fixed(member.literal.lower(), text), member, content)
-
-    def assign(tx: Transaction, _rule: CompiledRule) -> None:
-        key = name(tx).lower()
-        value = text(tx)
-        if tx.made_keys is not None:
-            tx.made_keys.append(key)
-        tx.tx[key] = counted(tx.tx.get(key, b""), value) if value[:1] in SIGNS else value
-
-    return noted(assign, member, content)
-
-
-def _set_fixed(key: bytes, text: Callable[[Transaction], bytes]) -> Effect:
-    """As below, for a member whose name holds no macro."""
-
-    def assign(tx: Transaction, _rule: CompiledRule) -> None:
-        value = text(tx)
-        tx.tx[key] = counted(tx.tx.get(key, b""), value) if value[:1] in SIGNS else value
-
-    return assign
+        return noted(Assignment(member.literal.lower(), text), member, content)
+    return noted(NamingAssignment(name, text), member, content)
 
 
 def _remove_persistent(collection: str, member: Macro) -> Effect:

@@ -7,8 +7,7 @@ is taken to change anything. Only TX matters: the planner computes in advance wh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from waf_engine.compiler.plan import Effect
@@ -28,11 +27,8 @@ class EffectNote:
     reads: tuple[Macro, ...] = ()
 
 
-_NOTES: Final[WeakKeyDictionary[Effect, EffectNote]] = WeakKeyDictionary()
-
-
 def noted(effect: Effect, writes: Macro | None = None, *reads: Macro) -> Effect:
-    """Put a description at an effect's side.
+    """Put a description at an effect's side, as its attribute ``note``.
 
     Args:
         effect: a function of its own, not one shared by several rules.
@@ -42,10 +38,11 @@ def noted(effect: Effect, writes: Macro | None = None, *reads: Macro) -> Effect:
     Returns:
         The effect.
     """
-    _NOTES[effect] = EffectNote(writes, reads)
+    cast("Any", effect).note = EffectNote(writes, reads)
     return effect
 
 
 def note_of(effect: Effect) -> EffectNote | None:
     """What an effect does to TX, or None: nothing is known."""
-    return _NOTES.get(effect)
+    found: EffectNote | None = getattr(effect, "note", None)
+    return found

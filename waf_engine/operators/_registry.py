@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, cast
 
 from waf_engine.registry import Registry
 
@@ -64,11 +63,8 @@ class Hint:
     exact: bool = True
 
 
-_HINTS: Final[WeakKeyDictionary[Test, Hint]] = WeakKeyDictionary()
-
-
 def hinted(test: Test, kind: Kind, *patterns: bytes, exact: bool = True) -> Test:
-    """Put a hint at a test's side.
+    """Put a hint at a test's side, as its attribute ``hint``.
 
     Args:
         test: a function of its own, not one shared by several operators.
@@ -79,10 +75,11 @@ def hinted(test: Test, kind: Kind, *patterns: bytes, exact: bool = True) -> Test
     Returns:
         The test.
     """
-    _HINTS[test] = Hint(kind, patterns, exact)
+    cast("Any", test).hint = Hint(kind, patterns, exact)
     return test
 
 
 def hint_of(test: Test) -> Hint | None:
     """What a test looks for, or None: nothing is known, or it depends on the transaction."""
-    return _HINTS.get(test)
+    found: Hint | None = getattr(test, "hint", None)
+    return found

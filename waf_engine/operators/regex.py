@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from waf_engine.diagnostics import ArgumentError
 from waf_engine.operators._registry import Kind, hinted, operators
+from waf_engine.operators._search import MAX_GROUPS, Search
 from waf_engine.patterns import UNANCHORED, LimitReachedError, compile_pattern, compile_re2
 from waf_engine.types import encode_argument
 
 if TYPE_CHECKING:
     from waf_engine.patterns import Pattern
     from waf_engine.types import Captures, CompileContext, Macro, Test, TransactionView
-
-MAX_GROUPS: Final = 10
-"""TX.0 to TX.9."""
 
 MAX_GLOBAL_CAPTURES: Final = 100
 """What ``@rxGlobal`` keeps of all matches together, so that their number cannot make the search quadratic."""
@@ -54,15 +52,7 @@ def rx(argument: str, context: CompileContext) -> Test:
         return _bounded(pattern)
     if pattern.source in WHOLE:
         return hinted(_whole, Kind.REGEX, pattern.source)
-    match = pattern.native.Match
-
-    def test(value: bytes, _tx: TransactionView) -> Captures | None:
-        spans = match(UNANCHORED, value, 0, len(value))
-        if spans[0][0] < 0:
-            return None
-        return tuple([value[start:end] if start >= 0 else b"" for start, end in spans[:MAX_GROUPS]])
-
-    return hinted(test, Kind.REGEX, pattern.source)
+    return hinted(Search(pattern.native.Match), Kind.REGEX, pattern.source)
 
 
 @operators.register("rxGlobal")

@@ -69,6 +69,6 @@ def test_each_says_what_it_takes_and_has_a_manual(name: str):
 
 def test_the_families_are_the_folders_files():
     folder = Path(FAMILIES[0].__file__ or "").parent
-    files = {path.stem for path in folder.glob("*.py")} - {"__init__", "registry"}
+    files = {path.stem for path in folder.glob("[!_]*.py")} - {"registry"}
 
     assert {module.__name__.rpartition(".")[2] for module in FAMILIES} == files
