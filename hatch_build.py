@@ -59,8 +59,21 @@ COMPILED: Final[tuple[str, ...]] = (
     "waf_engine/runtime/replay.py",
     "waf_engine/runtime/scanner.py",
     "waf_engine/runtime/transaction.py",
+    "waf_engine/transformations/comments.py",
+    "waf_engine/transformations/encoding.py",
+    "waf_engine/transformations/escapes.py",
+    "waf_engine/transformations/path.py",
+    "waf_engine/transformations/text.py",
+    "waf_engine/transformations/whitespace.py",
     "waf_engine/types.py",
+    "waf_engine/variables/args.py",
+    "waf_engine/variables/connection.py",
+    "waf_engine/variables/matched.py",
     "waf_engine/variables/registry.py",
+    "waf_engine/variables/request.py",
+    "waf_engine/variables/request_body.py",
+    "waf_engine/variables/response.py",
+    "waf_engine/variables/tx.py",
 )
 """The modules that are compiled, all into one shared object. To add one is to add its path."""
 

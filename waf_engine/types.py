@@ -110,6 +110,11 @@ OperatorFactory = Callable[[str, CompileContext], Test]
 Texts of rules are `str`, decoded as UTF-8 with ``surrogateescape``; `encode_argument` gives the bytes back."""
 
 
+def to_text(value: bytes) -> str:
+    """Bytes as text; what is not UTF-8 survives as lone surrogates (``surrogateescape``)."""
+    return value.decode("utf-8", "surrogateescape")
+
+
 def encode_argument(text: str) -> bytes:
     """The bytes of a piece of rule text, exactly as they stood in the file."""
     return text.encode("utf-8", "surrogateescape")

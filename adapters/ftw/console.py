@@ -14,7 +14,8 @@ from rich.text import Text
 
 from adapters.ftw.report import count
 from adapters.ftw.runner import Result
-from waf_engine.runtime.match import printable, to_text
+from waf_engine.runtime.match import printable
+from waf_engine.types import to_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -11,7 +11,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from adapters.ftw.runner import Result
-from waf_engine.runtime.match import printable, to_text
+from waf_engine.runtime.match import printable
+from waf_engine.types import to_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from waf_engine.runtime.match import MAX_LOGGED, MAX_MATCHES_LOGGED, to_text
+from waf_engine.runtime.match import MAX_LOGGED, MAX_MATCHES_LOGGED
+from waf_engine.types import to_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -19,8 +19,7 @@ from urllib.parse import quote, quote_plus
 
 from waf_engine.bodies.urlencoded import percent_decode
 from waf_engine.runtime.macros import CompiledMacro, Reference
-from waf_engine.runtime.match import to_text
-from waf_engine.types import encode_argument
+from waf_engine.types import encode_argument, to_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

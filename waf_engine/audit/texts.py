@@ -7,7 +7,8 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from waf_engine.runtime.match import printable, to_text
+from waf_engine.runtime.match import printable
+from waf_engine.types import to_text
 
 if TYPE_CHECKING:
     from waf_engine.audit.entry import AuditEntry, AuditFile

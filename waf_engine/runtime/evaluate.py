@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from waf_engine.runtime.match import MatchedValue, to_text
+from waf_engine.runtime.match import MatchedValue
 from waf_engine.runtime.reference import MAX_CAPTURES, read_target
+from waf_engine.types import to_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     Found = tuple[str, bytes, bytes, str, str, int]
     """What a `MatchedValue` is made of."""
+
+_new: Final = tuple.__new__
 
 CAPTURE_KEYS: Final = tuple(b"%d" % index for index in range(MAX_CAPTURES))
 """The members of TX that captures go to."""
@@ -65,7 +68,8 @@ def evaluate(
         found[0] = (variable, key, value, *_texts(tx, rule), chain_level)
     if rule.disruption is not None and rule.disruption.action != "pass":
         tx.disrupt(rule, rule.disruption)
-    tx.report(rule, [MatchedValue(*each) for each in found])
+    # By the tuple's own constructor: the one of the named tuple is written in Python, and takes twice as long.
+    tx.report(rule, tuple([_new(MatchedValue, each) for each in found]))
     return MATCHED
 
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from waf_engine.diagnostics import ArgumentError
-from waf_engine.runtime.match import to_text
-from waf_engine.types import encode_argument
+from waf_engine.types import encode_argument, to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from waf_engine.bodies.uri import split_uri
+from waf_engine.types import to_text
 
 if TYPE_CHECKING:
     from waf_engine.audit.sanitiser import Sanitiser
@@ -287,11 +288,6 @@ def _hex_escape(text: str) -> str:
         return text
     data = text.encode("utf-8", "surrogateescape")
     return "".join(chr(b) if 0x20 <= b < 0x7F and b != 0x22 else f"\\x{b:02x}" for b in data)
-
-
-def to_text(value: bytes) -> str:
-    """Bytes as text; what is not UTF-8 survives as lone surrogates (``surrogateescape``)."""
-    return value.decode("utf-8", "surrogateescape")
 
 
 def cut(text: str) -> str:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from waf_engine.compiler.plan import Allow, Phase
-from waf_engine.runtime.match import MatchedValue, to_text
+from waf_engine.runtime.match import MatchedValue
+from waf_engine.types import to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

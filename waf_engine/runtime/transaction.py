@@ -17,9 +17,9 @@ from waf_engine.compiler.plan import Allow, Disruption, Exclusion, Phase
 from waf_engine.persistence import CollectionKey
 from waf_engine.runtime.body import attach_request, attach_response
 from waf_engine.runtime.exchange import Connection, Request, Response
-from waf_engine.runtime.match import Interruption, MatchedRule, MatchedValue, MatchRecord, to_text
+from waf_engine.runtime.match import Interruption, MatchedRule, MatchedValue, MatchRecord
 from waf_engine.settings import EngineMode, LimitAction
-from waf_engine.types import encode_argument
+from waf_engine.types import encode_argument, to_text
 from waf_engine.uploads import settle
 
 if TYPE_CHECKING:
@@ -381,7 +381,7 @@ class Transaction:
         """Record that a rule matched, and tell whoever listens, if it is to be logged."""
         action = rule.disruption.action if rule.disruption else ""
         disruptive = self.engine is EngineMode.ON and action not in ("", "pass")
-        record = MatchRecord(rule, tuple(matches), disruptive)
+        record = MatchRecord(rule, matches if isinstance(matches, tuple) else tuple(matches), disruptive)
         self.records.append(record)
         if self.sanitiser is not None:
             self.sanitiser.note(record.matches)

@@ -20,8 +20,8 @@ from waf_engine.runtime.match import (
     escape_controls,
     go_quote,
     printable,
-    to_text,
 )
+from waf_engine.types import to_text
 
 
 def rule_match(*matches: MatchedValue, disruptive: bool = False, action: str = "", **fields: object) -> MatchedRule:

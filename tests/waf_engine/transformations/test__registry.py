@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import re
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.docstrings import docstring_of, source_of
 from waf_engine.registry import Registry
 from waf_engine.transformations import FAMILIES, TRIGGERS, transformations, triggered_by
 from waf_engine.transformations._registry import triggers_of
@@ -59,7 +59,7 @@ FILLINGS = [
 def examples(function: object) -> list[tuple[str, bytes, bytes]]:
     """The examples of a docstring: name, before, after. Only ``\\xHH`` is an escape in them."""
     found = re.findall(
-        r"Example: t:(\w+) turns ``(.*?)`` into\s+``(.*?)``$", inspect.getdoc(function) or "", re.MULTILINE
+        r"Example: t:(\w+) turns ``(.*?)`` into\s+``(.*?)``$", inspect.cleandoc(docstring_of(function)), re.MULTILINE
     )
     return [(name, _bytes(before), _bytes(after)) for name, before, after in found]
 
@@ -76,7 +76,7 @@ def test_the_transformations_of_seclang_are_there():
 
 
 def test_each_family_in_the_folder_is_imported():
-    folder = Path(inspect.getfile(triggered_by)).parent
+    folder = source_of(triggered_by.__module__).parent
     modules = {file.stem for file in folder.glob("*.py") if not file.name.startswith("_")}
 
     assert {family.__name__.rpartition(".")[2] for family in FAMILIES} == modules

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docstrings import source_of
 from waf_engine.variables import FAMILIES, variables
 
 NAMES = {name: variables.canonical(name) for name in variables}
@@ -28,7 +29,7 @@ def test_no_variable_lacks_a_row_and_no_row_its_variable():
 @pytest.mark.parametrize("name", sorted(set(NAMES.values())))
 def test_each_is_shown_in_its_own_family(name: str):
     family = importlib.import_module(f"waf_engine.variables.{rows()[name]}")
-    text = Path(family.__file__ or "").read_text("utf-8")
+    text = source_of(family.__name__).read_text("utf-8")
 
     assert f'"{name}"' in text or name in str(vars(family))
 
