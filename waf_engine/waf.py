@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
 
 from waf_engine.actions import actions
 from waf_engine.audit import audit_formats, audit_writers
@@ -230,8 +230,8 @@ class WAF:
         executor = self._executor if budget is None else self._bounded_executor()
         if timer is not None:
             executor = timer(executor)
-        make = Transaction if budget is None else partial(BoundedTransaction, budget, self._count_exceeded)
-        return make(
+        make = Transaction if budget is None else BoundedTransaction
+        tx = make(
             self.plan,
             executor,
             transaction_id=id,
@@ -241,6 +241,9 @@ class WAF:
             on_match=self._on_match,
             log=self.log,
         )
+        if budget is not None:
+            cast("BoundedTransaction", tx).limit(budget, self._count_exceeded)
+        return tx
 
     def _bounded_executor(self) -> Executor:
         """The executor at work, in the form for transactions with a budget."""

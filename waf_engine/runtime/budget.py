@@ -27,13 +27,9 @@ from waf_engine.settings import EngineMode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from waf_engine.audit.log import TransactionLog
-    from waf_engine.compiler.plan import Plan
-    from waf_engine.persistence import CollectionStore
-    from waf_engine.registry import Registry
     from waf_engine.runtime.planned import PhaseProgram
-    from waf_engine.runtime.transaction import Executor, OnMatch
-    from waf_engine.types import BodyProcessor, Entry
+    from waf_engine.runtime.transaction import Executor
+    from waf_engine.types import Entry
 
     AnySource = Source | ScalarSource | HeaderSource
 
@@ -105,31 +101,19 @@ class _SpentError(Exception):
 
 
 class BoundedTransaction(Transaction):
-    """A transaction with a budget.
-
-    Args:
-        budget: see `Budget`.
-        tell: called once if it is exceeded.
-        plan, executor and the others: those of `Transaction`.
+    """A transaction with a budget, which `limit` gives it before anything else is done.
 
     Attributes:
         is_long: whether its values are worth a look at the clock between them.
     """
 
-    def __init__(
-        self,
-        budget: Budget,
-        tell: Callable[[Exceeded], None],
-        plan: Plan,
-        executor: Executor,
-        *,
-        transaction_id: str | None,
-        clock: Callable[[], float],
-        body_processors: Registry[BodyProcessor],
-        store: CollectionStore,
-        on_match: OnMatch | None = None,
-        log: TransactionLog | None = None,
-    ) -> None:
+    def limit(self, budget: Budget, tell: Callable[[Exceeded], None]) -> None:
+        """Begin to keep to a budget.
+
+        Args:
+            budget: see `Budget`.
+            tell: called once if it is exceeded.
+        """
         self._budget = budget
         self._tell = tell
         self._left = budget.milliseconds / 1000
@@ -137,16 +121,6 @@ class BoundedTransaction(Transaction):
         self._steps = STRIDE
         self.is_long = False
         self._at_work: tuple[str, bytes | bytearray] | None = None  # name and value
-        super().__init__(
-            plan,
-            executor,
-            transaction_id=transaction_id,
-            clock=clock,
-            body_processors=body_processors,
-            store=store,
-            on_match=on_match,
-            log=log,
-        )
         self.tick, self.step, self.watch = self._tick, self._step, self._watch
 
     # -- where executors do a step ---------------------------------------------------------------
