@@ -263,7 +263,7 @@ def test_work_without_end_is_bounded(executor: str):
     rules = "".join(
         f'SecRule ARGS "@rx often.{{0,40}}{number}x" "id:{number},phase:2,pass,nolog,multiMatch,t:urlDecodeUni"\n'
         f'SecRule ARGS "!@rx never{number}" "id:{number + 1000},phase:2,pass,nolog,setvar:tx.n=+1"\n'
-        for number in range(1000, 1030)
+        for number in range(1000, 1090)
     )
     waf = WAF.from_directives(f"SecRuleEngine On\nSecRequestBodyAccess On\n{rules}", executor=executor)
     exchange = form(990, b"often " * 40)
