@@ -53,8 +53,8 @@ def read_kept(path: Path, kind: bytes) -> bytes | None:
         return None
     if not content.startswith(kind):
         return None
-    checksum, _, rest = content[len(kind) :].partition(b"\n")
-    return rest if checksum_of(path, rest) == checksum else None
+    checksum, line_end, rest = content[len(kind) :].partition(b"\n")
+    return rest if line_end and checksum_of(path, rest) == checksum else None
 
 
 def write_kept(path: Path, kind: bytes, content: bytes) -> None:

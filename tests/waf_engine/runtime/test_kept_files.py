@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from waf_engine.runtime import kept_files
@@ -34,6 +34,7 @@ def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, cont
     assert list(path.parent.iterdir()) == [path]
 
 
+@example(content=b"", at=len(KIND) + 64, byte=1, cut=True)  # the line end behind the checksum, and nothing after it
 @given(content=st.binary(max_size=50), at=st.integers(0, 200), byte=st.integers(1, 255), cut=st.booleans())
 def test_what_was_damaged_is_not_read(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, at: int, byte: int, cut: bool
