@@ -6,7 +6,7 @@ from typing import Final
 
 MAX_DIGITS: Final = 18
 """Digits of a number that is reckoned with; more is text, as an overflow is in Go's Atoi."""
-SIGNS: Final = frozenset({b"+", b"-"})
+_SIGNS: Final = frozenset({b"+", b"-"})
 """What a value that may be a step begins with."""
 
 
@@ -24,7 +24,7 @@ def reckon(current: bytes, step: int) -> bytes:
 
 def step_of(value: bytes) -> int | None:
     """What ``+5`` or ``-5`` adds (a sign alone nothing); None for a text, such as ``+abc``, which Coraza stores."""
-    if value[:1] not in SIGNS:
+    if value[:1] not in _SIGNS:
         return None
     number = integer(value[1:]) if len(value) > 1 else 0
     if number is None:

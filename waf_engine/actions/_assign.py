@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from waf_engine.counters import SIGNS, counted
+from waf_engine.counters import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ class Assignment:
         """Do it."""
         value = self._text(tx)
         members = tx.tx
-        members[self._key] = counted(members.get(self._key, b""), value) if value[:1] in SIGNS else value
+        members[self._key] = counted(members.get(self._key, b""), value)
 
 
 class NamingAssignment:
@@ -56,4 +56,4 @@ class NamingAssignment:
         value = self._text(tx)
         if tx.made_keys is not None:
             tx.made_keys.append(key)
-        tx.tx[key] = counted(tx.tx.get(key, b""), value) if value[:1] in SIGNS else value
+        tx.tx[key] = counted(tx.tx.get(key, b""), value)

@@ -381,7 +381,7 @@ class Transaction:
         """Record that a rule matched, and tell whoever listens, if it is to be logged."""
         action = rule.disruption.action if rule.disruption else ""
         disruptive = self.engine is EngineMode.ON and action not in ("", "pass")
-        record = MatchRecord(rule, matches if isinstance(matches, tuple) else tuple(matches), disruptive)
+        record = MatchRecord(rule, tuple(matches), disruptive)
         self.records.append(record)
         if self.sanitiser is not None:
             self.sanitiser.note(record.matches)

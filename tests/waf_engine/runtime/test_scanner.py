@@ -64,7 +64,7 @@ def test_the_scanner_finds_all_that_re2_finds(expressions: list[bytes], subjects
 )
 @pytest.mark.parametrize("end", [b"\n1", b"1\n", b";1", b"1", b"\n12", b"x"])
 def test_the_last_bytes_of_a_value_are_looked_at_however_long_it_is(expression: bytes, end: bytes):
-    """Hyperscan misses some of them: see `databases.END`."""
+    """Hyperscan misses some of them: see `database.END`."""
     alone, among = scanner([ScanPattern(expression)]), scanner([ScanPattern(b"foo"), ScanPattern(expression)])
     for before in range(80):
         value = b"x" * before + end
