@@ -98,6 +98,15 @@ def ask(client: Client, stream: int, query: str, key: str = "") -> dict[str, Any
     return client.answers(1)[stream]
 
 
+def until_rules_say(fail: int, query: str, client: Client, agent: Agent) -> None:
+    """Ask on the same connection until the answer is this: the new rules have it when its worker has read its order.
+
+    "reloaded" says that the new workers serve, and that the old ones are told to give their connections back.
+    """
+    streams = itertools.count(101, 2)
+    until(lambda: ask(client, next(streams), query)["fail"] == fail, agent.log)
+
+
 def respond(client: Client, stream: int, key: str) -> dict[str, Any]:
     client.send(Notify(stream, 1, (Message("coraza-res", (("id", key), ("status", 200))),)))
     return client.answers(1)[stream]
@@ -143,13 +152,9 @@ def test_a_reload_keeps_connections_and_what_waits(agent: Agent) -> None:
 
     (agent.folder / "rules.conf").write_text(RULES.replace("attack", "word"))
     agent.signal(signal.SIGHUP, wait_for="logs reopened")
-    streams = itertools.count(101)
-
-    def new_rules() -> bool:
-        return ask(client, next(streams), "q=word")["fail"] == 1
 
     for number, client in enumerate(clients):
-        until(new_rules, agent.log)  # on the same connection, as soon as its worker has read what it is told
+        until_rules_say(1, "q=word", client, agent)
         assert respond(client, 5, f"id-{(number + 1) % 4}")["fail"] == 0, "by the worker that drains"
     silent.hello()
     assert ask(silent, 1, "q=word")["fail"] == 1
@@ -328,7 +333,7 @@ def test_a_changed_file_is_a_reload_and_the_next_one_mends_a_faulty_one(processe
     (agent.folder / "more" / "new.conf").write_text('SecRule ARGS "@contains word" "id:7,phase:2,deny"')
     agent.says("reloaded address")
 
-    assert ask(client, 3, "q=word")["fail"] == 1
+    until_rules_say(1, "q=word", client, agent)
     assert agent.log().count("a file has changed") == 2
     client.close()
 
