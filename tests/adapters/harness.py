@@ -6,7 +6,9 @@ import contextlib
 import fcntl
 import http.client
 import http.server
+import itertools
 import os
+import random
 import shutil
 import signal
 import socket
@@ -21,10 +23,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).absolute().parent.parent.parent
 START_SECONDS = 120
+PORTS = range(12_000, 32_000)
+"""Below those that Linux gives to connections (net.ipv4.ip_local_port_range: from 32768 on)."""
+PORT_SLICES = 16
 
 
 def haproxy_binaries() -> list[tuple[str, str]]:
@@ -39,12 +44,29 @@ def haproxy_binaries() -> list[tuple[str, str]]:
     return found
 
 
+def _port_range() -> Iterator[int]:
+    """The ports of this process of tests, over and over, from anywhere among them on.
+
+    A port that the kernel chooses (bind to 0) may be given to another test, or to a connection, before the server that
+    it was meant for has started.
+    """
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PORT_SLICES
+    ours = PORTS[number * len(PORTS) // PORT_SLICES : (number + 1) * len(PORTS) // PORT_SLICES]
+    return itertools.islice(itertools.cycle(ours), random.SystemRandom().randrange(len(ours)), None)
+
+
+_ports = _port_range()
+
+
 def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """Ports of 127.0.0.1 that nobody listens on, nor will before those who get them do."""
+    found: list[int] = []
+    for port in _ports:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+            if len(found) == count:
+                break
+    return found
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes] | None = None) -> None:
