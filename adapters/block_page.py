@@ -29,6 +29,7 @@ _read: dict[str, BlockPage] = {}
 """What was read, by path: as many as configurations ever named."""
 
 _MACRO = re.compile(r"%\{([^}]{0,40})\}")
+_BLANKS = dict.fromkeys((*range(9), *range(10, 32), 127), " ")
 
 
 class BlockPageError(ValueError):
@@ -61,12 +62,14 @@ class BlockPage:
 
 
 def parse_block_page(text: str) -> BlockPage:
-    """Find the places for values in a page.
+    """Find the places for values in a page, and put a blank in the place of each line break.
+
+    HAProxy's `lf-string` has no line breaks: it would show `%0A`. To HTML a blank is the same.
 
     Raises:
         BlockPageError: a macro has a name that is not in `MACROS`.
     """
-    pieces = _MACRO.split(text)
+    pieces = _MACRO.split(text.strip().translate(_BLANKS))
     names = tuple(pieces[1::2])
     for name in names:
         if name not in MACROS:
@@ -92,7 +95,7 @@ def read_block_page(path: str | Path) -> BlockPage:
     if b"\0" in data:
         raise BlockPageError(f"the block page {path} holds a NUL byte")
     try:
-        page = _read[str(path)] = parse_block_page(data.decode("utf-8"))
+        page = _read[str(path)] = parse_block_page(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise BlockPageError(f"the block page {path} is not UTF-8: see byte {error.start}") from error
     except BlockPageError as error:

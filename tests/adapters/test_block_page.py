@@ -36,6 +36,13 @@ def test_a_page_without_macros_is_as_it_is() -> None:
     assert parse_block_page("sorry").fill(VALUES) == "sorry"
 
 
+def test_line_breaks_are_blanks_for_haproxy_would_show_them(tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    file.write_bytes(b"\xef\xbb\xbf<html>\r\n\t<p>%{RULE_ID}\x0b\x7f</p>\n</html>\n")
+
+    assert read_block_page(file).fill(VALUES | {"RULE_ID": "7"}) == "<html>  \t<p>7  </p> </html>"
+
+
 @given(st.text(max_size=50))
 def test_no_value_makes_markup(value: str) -> None:
     filled = parse_block_page("<i>%{UNIQUE_ID}</i>").fill(VALUES | {"UNIQUE_ID": value})
