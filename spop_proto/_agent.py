@@ -111,6 +111,7 @@ class AgentConnection(Connection):
         self._fragment_pair: Pair | None = None
         self._fragment_count = 0
         self._fragment_unwanted = False
+        self._fragment_begun = 0
 
     @property
     def state(self) -> AgentState:
@@ -300,6 +301,7 @@ class AgentConnection(Connection):
             self._fragment_pair = pair
             self._fragment_count = 0
             self._fragment_unwanted = False
+            self._fragment_begun = self._frames_received
         if step.effect is not Effect.DROP:
             self._append_fragment(frame[header.size :])
         self._state = AgentState(step.next)
@@ -408,7 +410,7 @@ class AgentConnection(Connection):
             return
         yield from self._frame_wait()
         if self._fragment_pair is not None:
-            yield Wait("the next fragment", self._frames_received - self._fragment_count, self.limits.fragment_timeout)
+            yield Wait("the next fragment", self._fragment_begun, self.limits.fragment_timeout)
         elif self.limits.idle_timeout is not None and not self._in_flight and not self._buffer:
             yield Wait("work", self._frames_received, self.limits.idle_timeout)
 

@@ -37,6 +37,7 @@ _STEPS: tuple[tuple[Step, ...], ...] = tuple(
     tuple(HAPROXY_RECEIVES[state][received] for received in HAProxyInput) for state in HAProxyState
 )
 _HAPROXY_TYPES = (FrameType.UNSET, FrameType.HAPROXY_HELLO, FrameType.HAPROXY_DISCONNECT, FrameType.NOTIFY)
+_FLAGS_OF_A_HEALTHCHECK = b"\x00\x00\x00\x01"
 _REMEMBERED = 1024
 """How many answered or cancelled NOTIFYs are remembered, to tell a second or a late ACK from an unknown one."""
 
@@ -191,6 +192,9 @@ class HAProxyConnection(Connection):
 
     def _receive_hello(self, frame: bytes, header: Header) -> AgentHello:
         assert self.hello is not None
+        if self.hello.healthcheck and frame[1:5] != _FLAGS_OF_A_HEALTHCHECK:
+            # In a health check HAProxy >= 3.1 compares all four bytes; elsewhere it ignores the other bits.
+            raise RemoteProtocolError(f"flags {frame[1:5].hex()}, a health check wants {_FLAGS_OF_A_HEALTHCHECK.hex()}")
         items = decode_items(frame, header.size, self.limits)
         self.agreed = read_agent_hello(items, self.hello, as_haproxy=self._as_haproxy)
         self._largest = self.agreed.max_frame_size
@@ -300,7 +304,8 @@ class HAProxyConnection(Connection):
         self._move(HAProxyState.CLOSED)
 
     def _disconnect(self, status: int, reason: str) -> None:
-        self._queue_disconnect(HAProxyDisconnect(status, reason))
+        if self._state is not HAProxyState.CLOSING:  # then it was the last frame already
+            self._queue_disconnect(HAProxyDisconnect(status, reason))
         self._move(HAProxyState.FAILED)
 
     # Waiting

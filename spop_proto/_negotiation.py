@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 VERSION = "2.0"
 """The only version in use since 2018. HAProxy refuses any other text, "2.1" included."""
-_MAJOR = "2"
+_MAJOR = 2
+_LARGEST_UINT32 = (1 << 32) - 1
 _LONGEST_MESSAGE = 255
+_LONGEST_VERSION = 20
 _MESSAGE_MISSING = ""
 
 
@@ -63,7 +65,8 @@ def negotiate(hello: HAProxyHello, *, frame_size: int, capabilities: Collection[
     Raises:
         RemoteProtocolError: No common version (8).
     """
-    if not any(version.partition(".")[0] == _MAJOR for version in hello.supported_versions):
+    # Who has a minor version has those before it, so that any of major version 2 will do (SPOE.txt 3.2.4).
+    if not any(_numbers(version)[:1] == (_MAJOR,) for version in hello.supported_versions):
         raise RemoteProtocolError(
             f"supported-versions {','.join(hello.supported_versions)[:40]!r}, we have {VERSION}",
             StatusCode.UNSUPPORTED_VERSION,
@@ -73,7 +76,7 @@ def negotiate(hello: HAProxyHello, *, frame_size: int, capabilities: Collection[
         agreed.append(Capability.PIPELINING)
     if Capability.FRAGMENTATION in capabilities:
         agreed.append(Capability.FRAGMENTATION)
-    return AgentHello(VERSION, min(hello.max_frame_size, frame_size), tuple(agreed))
+    return AgentHello(VERSION, min(hello.max_frame_size, frame_size, _LARGEST_UINT32), tuple(agreed))
 
 
 def read_agent_hello(items: Mapping[str, Value], sent: HAProxyHello, *, as_haproxy: bool = False) -> AgentHello:
@@ -89,7 +92,7 @@ def read_agent_hello(items: Mapping[str, Value], sent: HAProxyHello, *, as_hapro
         RemoteProtocolError: A mandatory item is missing (5, 6, 7), has a wrong type (4) or value (8, 9).
     """
     version = _text(items, "version", StatusCode.VERSION_MISSING).strip()
-    if version not in sent.supported_versions:
+    if not _was_offered(version, sent.supported_versions):
         raise RemoteProtocolError(f"version {version[:40]!r} was not offered", StatusCode.UNSUPPORTED_VERSION)
     size = sent.max_frame_size if as_haproxy and "max-frame-size" not in items else _size(items)
     if not SMALLEST_MAX_FRAME_SIZE <= size <= sent.max_frame_size:
@@ -110,7 +113,7 @@ def read_disconnect(items: Mapping[str, Value]) -> tuple[int, str]:
     status = items.get("status-code")
     message = items.get("message")
     return (
-        known_status(status) if isinstance(status, int) else StatusCode.UNKNOWN,
+        known_status(status) if isinstance(status, int) and not isinstance(status, bool) else StatusCode.UNKNOWN,
         message[:_LONGEST_MESSAGE] if isinstance(message, str) else _MESSAGE_MISSING,
     )
 
@@ -142,6 +145,22 @@ def disconnect_items(event: AgentDisconnect | HAProxyDisconnect) -> list[tuple[s
     """The items of a DISCONNECT; the message is cut to 255 bytes, since HAProxy <= 3.0 takes no longer one."""
     message = event.message.encode("utf-8", "replace")[:_LONGEST_MESSAGE].decode("utf-8", "ignore")
     return [("status-code", Typed(DataType.UINT32, event.status)), ("message", message)]
+
+
+def _numbers(version: str) -> tuple[int, int] | tuple[()]:
+    """Major and minor (0 if it is left out) of a version; nothing if it does not have the form of one."""
+    major, dot, minor = version.partition(".")
+    minor = minor if dot else "0"
+    if not (version.isascii() and major.isdigit() and minor.isdigit() and len(version) <= _LONGEST_VERSION):
+        return ()
+    return int(major), int(minor)
+
+
+def _was_offered(version: str, offered: tuple[str, ...]) -> bool:
+    if version in offered:
+        return True
+    chosen = _numbers(version)
+    return bool(chosen) and any(_numbers(each)[:1] == chosen[:1] and _numbers(each) > chosen for each in offered)
 
 
 def _text(items: Mapping[str, Value], key: str, missing: StatusCode) -> str:

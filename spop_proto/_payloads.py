@@ -9,7 +9,7 @@ import warnings
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from spop_proto._errors import LocalProtocolError, RemoteProtocolError, StatusCode, shown
+from spop_proto._errors import LocalProtocolError, RemoteProtocolError, StatusCode
 from spop_proto._events import Action, Message, Scope, SetVar, UnsetVar
 from spop_proto._typed_data import (
     Value,
@@ -40,6 +40,7 @@ _SCOPE_WORDS = {
 }
 _SCOPE_OF_NUMBER = {int(scope): scope for scope in Scope}
 _VARIABLE_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._")
+_SHOWN = 40
 _LONGEST_VARIABLE = 63
 """HAProxy's bound for ``scope.prefix.name`` (spop.md 1.4)."""
 
@@ -248,7 +249,7 @@ def encode_actions(actions: Sequence[Action], limits: Limits) -> bytes:
         elif isinstance(action, UnsetVar):
             parts.append(_action_head(_UNSET_VAR, action.scope, action.name, limits.variable_name))
         else:
-            raise LocalProtocolError(f"not an action: {shown(repr(action).encode())}")
+            raise LocalProtocolError(f"not an action: {repr(action)[:_SHOWN]}")
     return b"".join(parts)
 
 

@@ -228,8 +228,12 @@ def _encode_int(value: int) -> bytes:
 
 
 def _encode_typed(value: Typed) -> bytes:
-    limits = _INT_RANGES.get(value.type)
-    if limits is None or not limits[0] <= value.value <= limits[1]:
+    if value.type not in tuple(_INT_RANGES):  # compared, not looked up: an untyped caller's may have no hash
+        raise LocalProtocolError(f"Typed is for INT32, UINT32, INT64 and UINT64, not for {value.type!r}")
+    if not isinstance(value.value, int):
+        raise LocalProtocolError(f"{value.type!r} of a value of type {type(value.value).__name__}")
+    smallest, largest = _INT_RANGES[value.type]
+    if not smallest <= value.value <= largest:
         raise LocalProtocolError(f"{_short(value.value)} does not fit {value.type!r}")
     return _INT_HEADS[value.type] + encode_varint(value.value & MASK64)
 

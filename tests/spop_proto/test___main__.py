@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def echo_server():
+def echo_server(capsys: pytest.CaptureFixture[str]):  # noqa: ARG001  which ends after the last thread that prints
     with __main__._EchoServer(("127.0.0.1", 0), __main__._Echo) as server:
+        server.daemon_threads = False  # so that they are waited for
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

@@ -803,3 +803,44 @@ def test_all_states_with_all_inputs(inputs: Any, fragments: bool, sizes: list[in
     assert kinds.count(AGENT_DISCONNECT) <= 1
     if AGENT_DISCONNECT in kinds:
         assert kinds[-1] == AGENT_DISCONNECT
+
+
+def test_capabilities_may_depend_on_what_haproxy_said():
+    asked = []
+
+    def choose(hello: HAProxyHello):
+        asked.append(hello)
+        return {Capability.FRAGMENTATION} if Capability.ASYNC in hello.capabilities else {Capability.PIPELINING}
+
+    connection = running_agent(AgentConnection(capabilities=choose))
+
+    assert asked == [connection.hello]
+    assert connection.agreed is not None
+    assert connection.agreed.capabilities == (Capability.PIPELINING,)
+    assert names(connection.receive_data(notify(7, 1, MESSAGES[:4], flags=0))) == ["ConnectionFailed"]
+
+
+def test_idle_is_when_nothing_is_begun():
+    connection = AgentConnection()
+    assert not connection.idle
+    connection.receive_data(HELLO)
+    assert not connection.idle  # its answer is not sent yet
+    flush(connection)
+    assert connection.idle
+    connection.receive_data(notify(1, 1) + b"\0")
+    assert not connection.idle
+    connection.receive_data(notify(2, 1)[1:])
+    connection.send(Ack(1, 1))
+    flush(connection)
+    assert not connection.idle
+    connection.send(Ack(2, 1))
+    assert not connection.idle
+    flush(connection)
+    assert connection.idle
+    connection.receive_data(notify(7, 1, MESSAGES[:4], flags=0))
+    assert not connection.idle
+    connection.receive_data(frame(UNSET, FIN | ABRT, 7, 1))
+    assert connection.idle
+    connection.drain()
+    flush(connection)
+    assert not connection.idle

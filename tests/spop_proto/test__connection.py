@@ -178,3 +178,13 @@ def test_events_never_raise_out_of_a_haproxys_connection_either():
 
     assert names(connection.receive_data(b"HTTP/1.1 400 Bad request\r\n")) == ["ConnectionFailed"]
     assert connection.should_close
+
+
+def test_frames_of_unknown_types_do_not_lengthen_the_time_for_a_fragmented_notify():
+    connection = running_agent()
+    connection.receive_data(notify(7, 1, MESSAGES[:4], flags=0))
+    assert connection.timer(0) == ("the next fragment", 30)
+    connection.receive_data(frame(200, 1, 7, 1))
+
+    assert connection.timer(20) == ("the next fragment", 30)
+    assert names(connection.handle_timer(30)) == ["ConnectionFailed"]

@@ -21,6 +21,7 @@ from spop_proto._negotiation import (
     read_disconnect,
     read_haproxy_hello,
 )
+from spop_proto._payloads import encode_items
 
 BOTH = frozenset({Capability.PIPELINING, Capability.FRAGMENTATION})
 ITEMS = {"supported-versions": "2.0", "max-frame-size": 16380, "capabilities": "pipelining,async"}
@@ -190,3 +191,26 @@ def test_the_message_of_a_disconnect_is_cut_between_characters():
 
     assert items["message"] == "é" * 127
     assert dict(disconnect_items(AgentDisconnect(4, "a\udcff")))["message"] == "a?"
+
+
+@pytest.mark.parametrize("version", ["2.", "2.x", "2.0\udcff", "\u0662.0", ".2", "2.0.1", "2." + "0" * 5000, "-2.0"])
+def test_what_has_not_the_form_of_a_version_is_none(version: str):
+    assert refused(negotiate, HAProxyHello((version,)), frame_size=16380, capabilities=BOTH) == 8
+    assert negotiate(HAProxyHello((version, "2.0")), frame_size=16380, capabilities=BOTH).version == "2.0"
+
+
+def test_who_offers_a_minor_version_offers_those_before_it():
+    assert read_agent_hello(ANSWER, HAProxyHello(("1.5", "2.3"))).version == "2.0"
+    assert refused(read_agent_hello, {**ANSWER, "version": "2.4"}, HAProxyHello(("1.5", "2.3"))) == 8
+    assert refused(read_agent_hello, {**ANSWER, "version": "x"}, HAProxyHello(("2.3",))) == 8
+
+
+def test_the_frame_size_is_announced_as_a_uint32_however_large_both_sides_are():
+    answer = negotiate(HAProxyHello(max_frame_size=1 << 40), frame_size=1 << 41, capabilities=BOTH)
+
+    assert answer.max_frame_size == (1 << 32) - 1
+    assert encode_items(agent_hello_items(answer))
+
+
+def test_a_status_that_is_a_boolean_is_no_number():
+    assert read_disconnect({"status-code": True}) == (StatusCode.UNKNOWN, "")

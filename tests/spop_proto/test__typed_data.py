@@ -167,3 +167,15 @@ def test_round_trip(value: Any):
 
     assert decode_value(encoded, 0) == (value, len(encoded))
     assert type(decode_value(encoded, 0)[0]) is type(value)
+
+
+@pytest.mark.parametrize("kind", [DataType.STRING, 77, None, []])
+def test_typed_is_for_integers(kind: Any):
+    with pytest.raises(LocalProtocolError, match="Typed is for INT32, UINT32, INT64 and UINT64, not for"):
+        encode_value(Typed(kind, 1))
+
+
+@pytest.mark.parametrize("value", ["x", 1.5, None])
+def test_typed_is_of_integers(value: Any):
+    with pytest.raises(LocalProtocolError, match=f"<DataType.INT32: 2> of a value of type {type(value).__name__}"):
+        encode_value(Typed(DataType.INT32, value))
