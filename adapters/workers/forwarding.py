@@ -172,7 +172,7 @@ class Forwarding:
         slot: this worker's.
         shared: what the workers have in common.
         tasks: where connections to other workers are read; as long as this is used.
-        seconds: how long one answer may take.
+        seconds: how long one answer may take; None: `SECONDS`.
     """
 
     def __init__(
@@ -181,13 +181,13 @@ class Forwarding:
         slot: Slot,
         shared: Shared,
         tasks: TaskGroup,
-        seconds: float = SECONDS,
+        seconds: float | None = None,
     ) -> None:
         self._handler: EventedHandler = handler
         self._applications: tuple[Application, ...] = tuple(handler.applications.values())
         self._slot, self._directory, self._channels = slot, shared.directory, shared.channels
         self._slots = shared.status.slots
-        self._tasks, self._seconds = tasks, seconds
+        self._tasks, self._seconds = tasks, SECONDS if seconds is None else seconds
         self._peers: dict[int, Peer] = {}
 
     def __call__(self, notify: Notify) -> Iterable[Action] | Awaitable[Iterable[Action]]:

@@ -172,6 +172,7 @@ class Generation:
         self._order, self._shared, self._line = order, shared, line
         self._seats: list[_Seat] = []
         self._draining = False
+        self._looked = self._awake_since = time.monotonic()
 
     def main(self) -> NoReturn:
         """Load, serve, end."""
@@ -327,10 +328,14 @@ class Generation:
         )
 
     def _look_for_hangs(self) -> None:
+        now = time.monotonic()
+        if now - self._looked > 2 * LOOK_EVERY:  # this process stood still, so perhaps the machine: they did, too
+            self._awake_since = now
+        self._looked = now
         for seat in self._seats:
             slot = self._shared.status.slots[seat.slot]
             bound = max(self._order.hangs_after, STARTS_WITHIN if slot.state is State.STARTING else 0.0)
-            if seat.pid and not seat.hung and slot.silent > bound:
+            if seat.pid and not seat.hung and min(slot.silent, now - self._awake_since) > bound:
                 seat.hung = True
                 with suppress(ProcessLookupError):
                     os.kill(seat.pid, signal.SIGKILL)

@@ -3,13 +3,15 @@ from __future__ import annotations
 import os
 import signal
 from multiprocessing import Pipe
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from adapters.run_options import RunOptions
+from adapters.workers import generation, status
 from adapters.workers.channels import Kind
-from adapters.workers.generation import Begin, Drain, Faulty, Generation, Order, Ready, _how
+from adapters.workers.generation import Begin, Drain, Faulty, Generation, Order, Ready, _how, _Seat
 from adapters.workers.shared import Shared
 from adapters.workers.status import State
 from tests.adapters.workers.stand import until
@@ -44,7 +46,7 @@ class Line:
         theirs.close()
 
     def hear(self) -> object:
-        assert self.line.poll(30)
+        assert self.line.poll(60)
         return self.line.recv()
 
     def ended(self) -> int:
@@ -120,6 +122,35 @@ def test_it_ends_with_its_supervisor(tmp_path: Path, lines: list[Line]):
     line.ended()
 
     until(lambda: not any(_alive(pid) for pid in workers))
+
+
+def test_who_stood_still_does_not_take_others_for_hung(monkeypatch: pytest.MonkeyPatch):
+    """A machine that stops for a while stops all of them, and the generation may be the first to go on."""
+    now, killed = [1000.0], list[int]()
+    monkeypatch.setattr(generation, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(status, "_clock_ms", lambda: int(now[0] * 1000))
+    monkeypatch.setattr(os, "kill", lambda pid, _: killed.append(pid))
+    shared, (ours, theirs) = Shared(2), Pipe()
+    made = Generation(Order("", RunOptions(), 1, hangs_after=10.0), shared, theirs)
+    made._seats = [_Seat(index, None, pid=1000 + index) for index in range(2)]
+    for slot in shared.status.slots[:2]:
+        slot.begin(1)
+        slot.state = State.SERVING
+
+    def look(after: float, *, beats: tuple[int, ...]) -> list[int]:
+        now[0] += after
+        for index in beats:
+            shared.status.slots[index].beat()
+        made._look_for_hangs()
+        return killed
+
+    assert look(0.5, beats=(0, 1)) == []
+    assert look(3600.0, beats=()) == []
+    for _ in range(19):
+        assert look(0.5, beats=(1,)) == []
+    assert look(1.0, beats=(1,)) == [1000], "it still says nothing"
+    for each in (ours, theirs, shared):
+        each.close()
 
 
 def _alive(pid: int) -> bool:
