@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import glob
 import os
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 EVERY = 1.0
 """Seconds between two looks. What changed must look the same twice, so that a burst of writes is one reload."""
+CLOCK_STEP_NS = 20_000_000
+"""Nanoseconds by which the times of files may be behind the clock: the kernel's tick, and some more."""
 PATIENCE = 10.0
 """Seconds after which a change counts although there are always new ones."""
 
@@ -75,15 +78,23 @@ class Watcher:
 
     def load(self) -> None:
         """The files are about to be read: what changes from now on is a change."""
+        self._load_began = time.time_ns() - CLOCK_STEP_NS
         self._known = self._last = _look(self._watched)
         self._since: float | None = None
 
     def watch(self, watched: Watched) -> None:
-        """They have been read, and were these: look at these from now on."""
+        """They have been read, and were these: look at these from now on.
+
+        One that nobody had looked at before is known as it is now, unless it has changed since `load`: then it is not
+        said which of its contents was read.
+        """
         before = self._known
         self._watched = watched
         self._last = _look(watched)
-        self._known = {name: before.get(name, seen) for name, seen in self._last.items()}
+        self._known = {
+            name: before[name] if name in before else () if _touched(name, self._load_began) else seen
+            for name, seen in self._last.items()
+        }
         self._since = None
 
     def changed(self, now: float) -> bool:
@@ -104,6 +115,14 @@ class Watcher:
             return False
         self._known, self._since = seen, None
         return True
+
+
+def _touched(name: str, since_ns: int) -> bool:
+    """Whether there is such a file that was written, or took its name, since then."""
+    try:
+        return os.stat(name).st_ctime_ns >= since_ns  # noqa: PTH116  as below
+    except (OSError, ValueError):
+        return False
 
 
 def _look(watched: Watched) -> Seen:

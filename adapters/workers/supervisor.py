@@ -463,6 +463,10 @@ class Supervisor:
         """A generation cannot serve; the old one goes on."""
         if self._current is None and child is self._coming:
             return  # `open` raises it
+        if self._current is not None:  # before it is said, for whoever reads it may mend the files at once
+            seen = self._current.watched
+            files, globs = {*seen.files, *child.watched.files}, {*seen.globs, *child.watched.globs}
+            self._watcher.watch(Watched(tuple(sorted(files)), tuple(sorted(globs))))
         for fault in child.faults or ():
             log_diagnostic(self.logger, fault)
         event(self.logger, logging.ERROR, "not reloaded: the old configuration stays", file=self.path)
@@ -474,13 +478,9 @@ class Supervisor:
         if child is self._compiling:
             self._compiling = None
             self.status.compiling(False)
-        if self._current is not None:
-            seen = self._current.watched
-            files, globs = {*seen.files, *child.watched.files}, {*seen.globs, *child.watched.globs}
-            self._watcher.watch(Watched(tuple(sorted(files)), tuple(sorted(globs))))
-            if self._current.config is not None:
-                self._use_log(self._current.config)
-                self.logs.keep(sink.path for log in logs_of(self._current.config) for sink in log.sinks)
+        if self._current is not None and self._current.config is not None:
+            self._use_log(self._current.config)
+            self.logs.keep(sink.path for log in logs_of(self._current.config) for sink in log.sinks)
         self._end(child)
         self._notifier.ready("not reloaded: the configuration has faults, see the log")
 

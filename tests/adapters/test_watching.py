@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from adapters import watching
 from adapters.config import parse_config
 from adapters.watching import PATIENCE, Watched, Watcher, watched_files
 from waf_engine.loaders import Sources
@@ -136,3 +137,30 @@ def test_what_changes_while_it_is_read_is_a_change(tmp_path: Path):
     assert not looks.changed(2)
     new.write_text("changed")
     assert [looks.changed(now) for now in (3, 4)] == [False, True]
+
+
+@pytest.mark.parametrize("change", [in_place, by_rename])
+def test_what_is_read_for_the_first_time_and_changes_meanwhile_is_a_change(
+    tmp_path: Path, change: Callable[[Path], None]
+):
+    old, new = tmp_path / "old.conf", tmp_path / "new.conf"
+    for each in (old, new):
+        each.write_text("aaa")
+    looks = watcher(old)
+    looks.load()
+    change(new)
+    looks.watch(Watched((str(old), str(new), str(tmp_path / "absent.conf"))))
+
+    assert [looks.changed(now) for now in (1, 2)] == [True, False]
+
+
+def test_what_is_read_for_the_first_time_and_is_as_it_was_is_no_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(watching, "CLOCK_STEP_NS", -(10**15))  # the load begins long after the file was written
+    old, new = tmp_path / "old.conf", tmp_path / "new.conf"
+    for each in (old, new):
+        each.write_text("aaa")
+    looks = watcher(old)
+    looks.load()
+    looks.watch(Watched((str(old), str(new))))
+
+    assert [looks.changed(now) for now in (1, 2)] == [False, False]
