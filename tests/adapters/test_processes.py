@@ -13,13 +13,15 @@ import statistics
 import sys
 import threading
 import time
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.adapters.harness import haproxy_binaries
-from tests.adapters.workers.stand import ANSWER_SECONDS, CLIENTS, FULL, RULES, Clients, Stand, until
+from tests.adapters.workers.stand import ANSWER_SECONDS, CLIENTS, FULL, RULES, Answer, Clients, Stand, gone, until
 from tests.conftest import absent
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ pytestmark = [pytest.mark.haproxy, pytest.mark.slow, pytest.mark.timeout(240)]
 SECONDS = 60.0 if FULL else 6.0
 KILL_EVERY = 2.0
 AFTER_A_KILL = 1.0
-"""Seconds in which what a killed worker had in hand fails: requests at once, waiting ones with their response."""
+"""Seconds after a worker's end in which what it had in hand fails: requests at once, waiting ones with their
+response."""
 
 
 @pytest.fixture
@@ -47,17 +50,39 @@ def binary(kind: str) -> str:
     return path
 
 
-def run(stand: Stand, disturb: Callable[[float], None] | None = None) -> Clients:
+@dataclass
+class Killing:
+    """Kills workers by chance, and knows when they ended."""
+
+    stand: Stand
+    ends: list[tuple[float, float]] = field(default_factory=list)
+
+    def kill(self) -> None:
+        victim, begin = random.choice(self.stand.workers()), time.monotonic()
+        with suppress(ProcessLookupError):  # one that drained has ended by itself
+            os.kill(victim, signal.SIGKILL)
+        until(lambda: gone(victim))
+        self.ends.append((begin, time.monotonic()))
+
+    def explain(self, answer: Answer) -> bool:
+        """Whether a worker may have had it in hand when it was killed."""
+        asked = answer.at - answer.seconds
+        return any(kill <= answer.at and asked < end + AFTER_A_KILL for kill, end in self.ends)
+
+
+def run(stand: Stand, disturb: Callable[[float], None] | None = None, *, times_at_least: int = 0) -> Clients:
     """Let the clients ask, and disturb the agent now and then; what they saw."""
-    clients = Clients(stand.port)
+    clients, disturbed = Clients(stand.port), 0
     clients.start()
     try:
         begin = time.monotonic()
-        while time.monotonic() < begin + SECONDS:
+        while time.monotonic() < begin + SECONDS or disturbed < times_at_least or len(clients.answers) <= CLIENTS * 4:
+            assert time.monotonic() < begin + 2 * SECONDS + 60, "too slow, even for a busy machine"
             if disturb is None:
                 threading.Event().wait(0.2)
             else:
                 disturb(begin)
+                disturbed += 1
     finally:
         clients.stop()
     times = sorted(answer.seconds for answer in clients.answers)
@@ -97,9 +122,8 @@ def test_reloads_and_new_logs_lose_nothing(stand: Stand) -> None:
         stand.signal(signal.SIGHUP, wait_for="reloaded address")
         threading.Event().wait(max(0.0, begin + count * SECONDS / 20 - time.monotonic()) if FULL else 0.3)
 
-    clients = run(stand, disturb)
+    clients = run(stand, disturb, times_at_least=20 if FULL else 2)
 
-    assert count >= (20 if FULL else 2)
     assert clients.failed == []
     lines = "".join(each.read_text() for each in stand.folder.glob("shop.log*"))
     attacks = len([each for each in clients.answers if each.status == 403])
@@ -114,35 +138,34 @@ def test_rules_change_for_all_workers_at_once(stand: Stand) -> None:
     clients = Clients(stand.port)
     clients.start()
     try:
-        threading.Event().wait(1)
+        until(lambda: len(clients.answers) > CLIENTS)
+        old = set(stand.workers())
         (stand.folder / "rules.conf").write_text(RULES.replace('"@contains attack"', '"@contains nothing"'))
         stand.signal(signal.SIGHUP, wait_for="reloaded address")
-        done = time.monotonic()
-        threading.Event().wait(1.5)
+        # What reaches an old worker before it has read that it is to give its connections back is judged by it.
+        until(lambda: not any(count for pid, count in stand.connections().items() if pid in old))
+        done, before = time.monotonic(), len(clients.answers)
+        until(lambda: len(clients.answers) > before + 4 * CLIENTS)
     finally:
         clients.stop()
 
-    # What had reached an old worker by then is judged by it.
-    later = [each for each in clients.answers if each.at - each.seconds > done + 0.5 and "attack" in each.target]
+    later = [each for each in clients.answers if each.at - each.seconds > done and "attack" in each.target]
     assert {each.status for each in later} == {200}
     assert clients.failed == []
 
 
 def test_killed_workers_lose_only_what_they_had_in_hand(stand: Stand) -> None:
     stand.start()
-    kills: list[float] = []
+    killing = Killing(stand)
 
     def disturb(_: float) -> None:
         threading.Event().wait(KILL_EVERY)
-        workers = stand.workers()
-        kills.append(time.monotonic())
-        os.kill(random.choice(workers), signal.SIGKILL)
+        killing.kill()
 
     clients = run(stand, disturb)
 
-    unexplained = [each for each in clients.failed if not any(0 <= each.at - kill < AFTER_A_KILL for kill in kills)]
-    assert unexplained == []
-    assert len(clients.failed) <= len(kills) * CLIENTS
+    assert [each for each in clients.failed if not killing.explain(each)] == []
+    assert len(clients.failed) <= len(killing.ends) * CLIENTS
     assert {each.error for each in clients.failed} <= {"1", "256", "257", "516"}
     if FULL:
         assert all(each.seconds < ANSWER_SECONDS for each in clients.failed)
@@ -151,22 +174,21 @@ def test_killed_workers_lose_only_what_they_had_in_hand(stand: Stand) -> None:
 
 def test_all_of_it_at_once(stand: Stand) -> None:
     stand.start()
-    kills: list[float] = []
+    killing = Killing(stand)
 
     def disturb(_: float) -> None:
         stand.signal(signal.SIGHUP, wait_for="reloaded address")
         stand.agent.send_signal(signal.SIGUSR1)
-        kills.append(time.monotonic())
-        os.kill(random.choice(stand.workers()), signal.SIGKILL)
+        killing.kill()
         threading.Event().wait(KILL_EVERY)
 
     clients = run(stand, disturb)
 
-    assert [each for each in clients.failed if not any(0 <= each.at - kill < AFTER_A_KILL for kill in kills)] == []
+    assert [each for each in clients.failed if not killing.explain(each)] == []
     assert "Traceback" not in stand.log("agent.out")
     until(lambda: len(stand.tree()) == 1 and len(stand.workers()) == 4, lambda: str(stand.tree()))
     stand.signal(signal.SIGTERM, wait_for="stopping")
-    assert stand.agent.wait(15) == 0
+    assert stand.agent.wait(60) == 0
 
 
 def test_the_work_is_shared_out(stand: Stand) -> None:
@@ -175,23 +197,21 @@ def test_the_work_is_shared_out(stand: Stand) -> None:
     How much comes on each of them is HAProxy's choice, so of the work it is only said that nobody has all of it.
     """
     stand.start()
-    held: list[dict[int, int]] = []
-
-    def look(_: float) -> None:
-        threading.Event().wait(0.5)
-        held.append(stand.connections())
 
     def ticks() -> dict[int, int]:
         return {pid: sum(map(int, _stat(pid)[13:15])) for pid in stand.workers()}
 
     before = ticks()
-    run(stand, look)
-    after = ticks()
+    run(stand)
+    after, held = ticks(), dict[int, int]()
     shares = sorted(after[pid] - before[pid] for pid in before)
 
-    assert set(held[-1]) == set(before)
-    assert max(held[-1].values()) - min(held[-1].values()) <= 1, held
-    assert sum(held[-1].values()) > 1, held
+    def is_even() -> bool:
+        """One that is on its way to its worker is nobody's yet."""
+        held.update(stand.connections())
+        return set(held) == set(before) and sum(held.values()) > 1 and max(held.values()) - min(held.values()) <= 1
+
+    until(is_even, lambda: str(held), seconds=10)
     assert shares[-1] < 0.9 * sum(shares), (shares, held)
 
 

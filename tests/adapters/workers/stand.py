@@ -6,6 +6,7 @@ import http.client
 import itertools
 import os
 import re
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.adapters.harness import free_ports
+from tests.adapters.harness import free_ports, wait_for_port
 
 if TYPE_CHECKING:
     import signal
@@ -36,6 +37,15 @@ SecRule ARGS "@contains attack" "id:100,phase:2,deny,status:403,log,msg:'an atta
 SecRule RESPONSE_HEADERS:X-Leak "@streq secret" "id:101,phase:3,deny,status:403,log,msg:'a leak',severity:ERROR"
 """
 
+PATIENT = """
+import sys
+from adapters import cli
+from adapters.workers import forwarding
+forwarding.SECONDS = 60.0
+sys.exit(cli.main(sys.argv[1:]))
+"""
+"""The agent's command line, with workers that wait for each other as long as a busy machine takes."""
+
 CONFIG = """\
 bind: 127.0.0.1:{agent}
 workers: {workers}
@@ -49,7 +59,7 @@ applications:
     directives: |
       Include rules.conf
     response_check: true
-    transaction_ttl_ms: 10000
+    transaction_ttl_ms: 20000
     log_level: info
     log_file: shop.log
     log_format: console
@@ -61,9 +71,9 @@ global
     maxconn 1000
 defaults
     mode http
-    timeout client 30s
-    timeout server 30s
-    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+    timeout connect 30s
 
 frontend test
     bind 127.0.0.1:{port}
@@ -87,7 +97,7 @@ frontend the_site
 
 backend agents
     mode tcp
-    timeout server 1m
+    timeout server 10m
     server agent 127.0.0.1:{agent}
 """
 
@@ -97,9 +107,9 @@ spoe-agent coraza-agent
     messages coraza-req coraza-res
     option var-prefix coraza
     option set-on-error error
-    timeout hello 2s
-    timeout idle 2m
-    timeout processing 2s
+    timeout hello 30s
+    timeout idle 10m
+    timeout processing 30s
     use-backend agents
     log global
 spoe-message coraza-req
@@ -154,11 +164,11 @@ class Clients:
     def stop(self) -> None:
         self._stop.set()
         for each in self._threads:
-            each.join(30)
+            each.join(90)
         assert not any(each.is_alive() for each in self._threads)
 
     def _client(self, number: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             for turn in itertools.count():
                 if self._stop.is_set():
@@ -204,8 +214,10 @@ class Stand:
 
     def start_agent(self, *, workers: int = 4, config: str = CONFIG, rules: str = RULES) -> None:
         (self.folder / "rules.conf").write_text(rules)
-        text = config.format(agent=self.agent_port, workers=workers)
-        self.agent = self.processes.start_agent(text, self.agent_port)
+        (self.folder / "config.yml").write_text(config.format(agent=self.agent_port, workers=workers))
+        command = [sys.executable, "-c", PATIENT, "serve", "-c", "config.yml"]
+        self.agent = self.processes.start(command, "agent.out")
+        wait_for_port(self.agent_port, self.agent)
 
     def start_haproxy(self) -> None:
         (self.folder / "coraza.cfg").write_text(CORAZA_CFG)
@@ -258,13 +270,22 @@ def children(pid: int) -> list[int]:
 def sockets(pid: int) -> set[str]:
     """The inodes of the sockets that a process has open."""
     found = set()
-    for each in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(OSError):  # closed meanwhile
-            found.add(str(each.readlink()).removeprefix("socket:[").removesuffix("]"))
+    with suppress(FileNotFoundError):  # it has ended meanwhile
+        for each in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                found.add(str(each.readlink()).removeprefix("socket:[").removesuffix("]"))
     return found
 
 
-def until(done: Callable[[], object], about: Callable[[], str] = str, seconds: float = 20.0) -> None:
+def gone(pid: int) -> bool:
+    """Whether a process has ended."""
+    with suppress(OSError):
+        return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    return True
+
+
+def until(done: Callable[[], object], about: Callable[[], str] = str, seconds: float = 60.0) -> None:
+    """Return when it is so; the bound is for what never happens, on however busy a machine."""
     deadline = time.monotonic() + seconds
     while not done():
         if time.monotonic() > deadline:
