@@ -60,7 +60,7 @@ class AgentConnection(Connection):
     """The agent's side: give it what the socket received, write what it wants sent.
 
         for event in connection.receive_data(data):
-            if isinstance(event, Notify):
+            if isinstance(event, Notify) and not connection.should_close:
                 connection.send(Ack(event.stream_id, event.frame_id, actions))
         while out := connection.data_to_send():
             socket.sendall(out)

@@ -87,6 +87,7 @@ class UnsetVar:
 
 
 Action: TypeAlias = SetVar | UnsetVar
+"""What an ACK is made of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import http.client
 import os
 import re
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from spop_proto import HAProxyConnection, HAProxyHello
 from tests.adapters.conformance import Client, notify
 from tests.adapters.harness import (
     ROOT,
@@ -25,6 +27,7 @@ from tests.adapters.harness import (
     out_of_the_way,
     wait_for_port,
 )
+from tests.spop_proto.support import notify as notify_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +37,7 @@ PAGE = ROOT / "docs" / "writing-an-agent.md"
 EXAMPLE = ROOT / "examples" / "ip_reputation"
 FILE = re.compile(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```\n", re.DOTALL)
 RUN = re.compile(r"<!-- run -->\n```python\n(.*?)```\n", re.DOTALL)
+BYE = bytes.fromhex("00000025020000000100000b7374617475732d636f64650300076d65737361676508066e6f726d616c")
 AGENTS = [("blocking.py",), ("threaded.py",), ("with_anyio.py", "asyncio"), ("with_anyio.py", "trio")]
 
 
@@ -126,6 +130,31 @@ def test_without_a_loop_of_this_project(monkeypatch: pytest.MonkeyPatch) -> None
     exec(try_it, names)
 
     assert len(names["ack"].actions) == 1
+
+
+def test_the_loop_of_ones_own_survives_what_haproxy_does() -> None:
+    """A DISCONNECT, or bytes that are none of SPOP, in one packet with a NOTIFY; then the end of the stream; a reset."""
+    names: dict[str, Any] = {}
+    exec(RUN.findall(PAGE.read_text())[0], names)
+    haproxy = HAProxyConnection()
+    haproxy.send(HAProxyHello())
+    hello = haproxy.data_to_send()
+    for rest in (notify_frame(1) + BYE, notify_frame(1) + b"\0\0\0\0", b""):
+        ours, theirs = socket.socketpair()
+        with ours:
+            ours.sendall(hello + rest)
+            ours.shutdown(socket.SHUT_WR)
+            names["serve"](theirs, lambda _: [])
+            assert ours.recv(4096)
+    listener = socket.create_server(("127.0.0.1", 0))
+    with listener:
+        client = socket.create_connection(listener.getsockname())
+        accepted, _ = listener.accept()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.sendall(hello)
+        client.close()
+        names["serve"](accepted, lambda _: [])
+        assert accepted.fileno() == -1
 
 
 def _status(port: int, source: str) -> int:

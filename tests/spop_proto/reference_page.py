@@ -12,7 +12,7 @@ import types
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, ForwardRef, get_args
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "spop-reference.md"
@@ -27,13 +27,15 @@ Drawn from the docstrings by `tests/spop_proto/reference_page.py`; a test fails 
 together is told in [writing-an-agent.md](writing-an-agent.md), the states in [spop-states.md](spop-states.md).
 """
 GROUPS = {
-    "Connections": ("AgentConnection", "HAProxyConnection", "Limits"),
+    "Connections": ("AgentConnection", "HAProxyConnection", "Limits", "Timer", "AgentState", "HAProxyState"),
     "Events that are frames": (
         *("HAProxyHello", "AgentHello", "Notify", "Ack", "Aborted", "HAProxyDisconnect", "AgentDisconnect"),
         "UnknownFrame",
     ),
     "Events that are not": ("ConnectionFailed", "ConnectionClosed", "Event"),
-    "What is in them": (*("Message", "SetVar", "UnsetVar", "Typed", "Scope", "Capability", "DataType", "StatusCode"),),
+    "What is in them": (
+        *("Message", "Action", "SetVar", "UnsetVar", "Value", "Typed", "Scope", "Capability", "DataType", "StatusCode"),
+    ),
     "Errors": ("ProtocolError", "LocalProtocolError", "RemoteProtocolError"),
 }
 SECTION = re.compile(r"^(Args|Returns|Raises|Attributes):$")
@@ -78,13 +80,18 @@ def written(value: Any) -> str:
     return repr(value)
 
 
+def annotation(found: Any) -> str:
+    """A type as the source has it; those of a NamedTuple are references."""
+    return found.__forward_arg__ if isinstance(found, ForwardRef) else str(found)
+
+
 def signature(name: str, function: Any) -> str:
     """A call as Python writes it, without `self`; types as the source has them."""
     found = inspect.signature(function)
     kept = [
         each.replace(
             default=each.default if each.default is each.empty else _AsWritten(written(each.default)),
-            annotation=each.annotation if each.annotation is each.empty else _AsWritten(str(each.annotation)),
+            annotation=each.annotation if each.annotation is each.empty else _AsWritten(annotation(each.annotation)),
         )
         for each in found.parameters.values()
         if each.name != "self"
@@ -113,9 +120,10 @@ def render_class(name: str, cls: type) -> str:
     elif cls is spop_proto.Limits:
         parts += ["| limit | default | unit | reason |", "|---|---|---|---|"]
         parts += [limit_row(each) for each in fields(spop_proto.Limits)]
-    elif is_dataclass(cls):
+    elif is_dataclass(cls) or issubclass(cls, tuple):
         docs = attribute_docs(cls)
-        parts += [f"- `{each.name}`: {docs[each.name]}" for each in fields(cls) if each.name in docs]
+        named = [each.name for each in fields(cls)] if is_dataclass(cls) else list(cls.__annotations__)
+        parts += [f"- `{each}`: {docs[each]}" for each in named if each in docs]
     parts += members(cls)
     return "\n".join(parts) + "\n"
 
@@ -124,6 +132,14 @@ def limit_row(limit: Field[Any]) -> str:
     """A limit: everything is in its field."""
     default = "" if limit.default is MISSING else f"{limit.default!r}"
     return f"| `{limit.name}` | {default} | {limit.metadata['unit']} | {limit.metadata['reason']} |"
+
+
+def alias_doc(name: str) -> str:
+    """The docstring under an alias, from whichever file has it."""
+    pattern = rf'^{name}: TypeAlias = (?:[^\n]+|\(\n.*?\n\))\n"""(.*?)"""'
+    sources = (each.read_text() for each in sorted((ROOT / "spop_proto").glob("*.py")))
+    (found,) = [each for source in sources for each in re.findall(pattern, source, re.MULTILINE | re.DOTALL)]
+    return markdown(found).strip()
 
 
 def members(cls: type) -> list[str]:
@@ -165,8 +181,8 @@ def render() -> str:
             if isinstance(thing, type):
                 parts.append(render_class(name, thing))
             else:
-                choices = ", ".join(f"`{each.__name__}`" for each in get_args(thing))
-                parts.append(f"\n### {name}\n\nAny of {choices}.\n")
+                choices = ", ".join(f"`{'None' if each is type(None) else each.__name__}`" for each in get_args(thing))
+                parts.append(f"\n### {name}\n\nAny of {choices}. {alias_doc(name)}\n")
     return re.sub(r"\n{3,}", "\n\n", "".join(parts)).rstrip() + "\n"
 
 
