@@ -5,6 +5,7 @@ A loop's test file derives `Conformance` and says how to serve. The other end is
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import resource
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from spop_proto import Event
 
-WAIT = 10.0  # seconds after which a test gives up; nothing waits that long when it passes
+WAIT = 60.0  # seconds after which a test gives up; nothing waits that long when it passes
 
 
 def echo(notify: Notify) -> list[SetVar]:
@@ -201,7 +202,10 @@ HELLO = bytes.fromhex(
 )
 """An AGENT-HELLO (spop.md 1.8, frame 4)."""
 
-QUICK = Limits(hello_timeout=0.1, frame_timeout=0.2, refusal_delay=0.0)
+PATIENT = Limits(hello_timeout=WAIT, frame_timeout=WAIT / 2, fragment_timeout=WAIT, refusal_delay=0.0)
+"""A client of the tests may be held up by a busy machine at any place."""
+QUICK_HELLO = Limits(hello_timeout=0.1, frame_timeout=0.2, refusal_delay=0.0)
+QUICK = Limits(hello_timeout=WAIT, frame_timeout=0.2, refusal_delay=0.0)
 
 
 class Conformance:
@@ -234,7 +238,7 @@ class Conformance:
             listeners = listen(bind or TcpBind("127.0.0.1", 0)) if listeners is None else listeners
             address = listeners[0].getsockname()
             logger, lines = recording_logger()
-            stop, join = self.serve(listeners, handler, logger, limits or Limits(refusal_delay=0.0))
+            stop, join = self.serve(listeners, handler, logger, limits or PATIENT)
             started.append(Running(address, lines, stop, join))
             return started[-1]
 
@@ -476,7 +480,7 @@ class Conformance:
         assert running.loud() == []
 
     def test_who_says_no_hello_is_sent_away(self, start: Callable[..., Running]) -> None:
-        running = start(limits=QUICK)
+        running = start(limits=QUICK_HELLO)
         client = running.client()
         client.sock.settimeout(WAIT)
         data = b""
@@ -496,8 +500,7 @@ class Conformance:
         assert goodbye.status == 2
 
     def test_an_idle_connection_is_kept(self, start: Callable[..., Running]) -> None:
-        client = start(limits=QUICK).client()
-        client.hello()
+        client = _hello_in_time(start(limits=QUICK_HELLO))
         client.sock.settimeout(0.4)
         with pytest.raises(TimeoutError):
             client.sock.recv(1)
@@ -665,7 +668,7 @@ class Conformance:
     @pytest.mark.slow
     def test_a_thousand_connections(self, start: Callable[..., Running]) -> None:
         """At the same time, where the loop can."""
-        _allow_files(2200)
+        _allow_files(4096)
         running = start()
         count, at_a_time = 1000, 1000 if self.many else 1
         found = {}
@@ -681,6 +684,18 @@ class Conformance:
 
         assert found == {number: {"stream": number, "value": "x"} for number in range(1, count + 1)}
         assert running.loud() == []
+
+
+def _hello_in_time(running: Running) -> Client:
+    """A client whose HELLO came while the agent waited for it: on a busy machine the first may come late."""
+    for _ in range(100):
+        client = running.client()
+        with contextlib.suppress(OSError):
+            client.send(HAProxyHello())
+            if isinstance(client.next(), AgentHello):
+                return client
+        client.close()
+    pytest.fail("no HELLO came in time")
 
 
 def _ends_of_frames(data: bytes) -> list[int]:

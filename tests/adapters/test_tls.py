@@ -162,8 +162,9 @@ def test_a_handshake_without_end_is_ended(certificates: Certificates, monkeypatc
         silent = Client(running.address)
         assert silent.sock.recv(1) == b""
         half = Client(running.address)
-        half.sock.sendall(b"\x16\x03\x01\x02\x00\x01")
-        assert half.sock.recv(1) == b""
+        with contextlib.suppress(ConnectionError):  # it has ended already, on a busy machine
+            half.sock.sendall(b"\x16\x03\x01\x02\x00\x01")
+            assert half.sock.recv(1) == b""
         silent.close()
         half.close()
 
