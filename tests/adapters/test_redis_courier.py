@@ -6,7 +6,6 @@ import asyncio
 import gc
 import os
 import subprocess
-import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -37,7 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 def run(
-    url: str, work: Callable[[Courier], Awaitable[Any]], timeout: float = 1.0, changes: list[Any] | None = None
+    url: str, work: Callable[[Courier], Awaitable[Any]], timeout: float = 30.0, changes: list[Any] | None = None
 ) -> Any:
     """Run something with a courier in a loop of its own."""
 
@@ -61,7 +60,7 @@ class Told(Observer):
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  it is about another process
             await asyncio.sleep(0.01)
 
@@ -117,42 +116,42 @@ def test_a_hung_server_costs_bounded_time_and_then_none(server: RedisServer):
         courier.observer = told
         server.hang()
         try:
-            spent = []
-            for _ in range(TOLERATED + 20):
-                begin = time.monotonic()
-                assert await courier.ask("GET", "k") is UNREACHABLE
-                spent.append(time.monotonic() - begin)
+            batches = courier.counters.batches
+            assert await courier.ask("GET", "k") is UNREACHABLE
+            assert courier.counters.batches == batches + 2  # it was asked twice
+            for _ in range(TOLERATED + 19):
+                asked = courier.ask("GET", "k")
+                assert asked.done()  # at once
+                assert await asked is UNREACHABLE
             assert not courier.reachable
         finally:
             server.go_on()
         await until(lambda: courier.reachable)
-        return spent, await courier.ask("PING"), courier.counters
+        return await courier.ask("PING"), courier.counters
 
-    spent, answer, counters = run(server.url, work, timeout=0.05, changes=changes)
+    answer, counters = run(server.url, work, timeout=1.0, changes=changes)
 
-    assert spent[0] < 0.5  # it was asked twice
-    assert sum(spent[1:]) < 0.05
     assert answer == b"PONG"
     assert (counters.opened, counters.failed, counters.refused) == (1, 1, TOLERATED + 19)
-    assert changes == [(False, "no answer within 50 ms"), (True, "")]
+    assert changes == [(False, "no answer within 1000 ms"), (True, "")]
     assert told.results == ["timeout"] + ["refused"] * (TOLERATED + 19) + ["ok"]
 
 
 def test_the_loop_goes_on_while_the_server_hangs(server: RedisServer):
-    async def work(courier: Courier) -> float:
+    async def work(courier: Courier) -> int:
         await courier.ask("PING")
         server.hang()
+        turns = 0
         try:
             asked = courier.ask("GET", "k")
-            longest, last = 0.0, time.monotonic()
             while not asked.done():
                 await asyncio.sleep(0.001)
-                longest, last = max(longest, time.monotonic() - last), time.monotonic()
+                turns += 1
         finally:
             server.go_on()
-        return longest
+        return turns
 
-    assert run(server.url, work, timeout=0.5) < 0.25
+    assert run(server.url, work, timeout=1.0) > 20  # it has time for a thousand
 
 
 def test_a_server_that_ends_and_comes_back(server: RedisServer):
@@ -174,7 +173,7 @@ def test_more_than_the_queue_holds_is_refused(server: RedisServer):
         answers = await asyncio.gather(*(courier.ask("PING") for _ in range(MAX_QUEUE + 5)))
         return answers.count(b"PONG"), answers.count(UNREACHABLE)
 
-    assert run(server.url, work, timeout=10) == (MAX_QUEUE, 5)
+    assert run(server.url, work) == (MAX_QUEUE, 5)
 
 
 def test_a_courier_starts_anew_after_a_fork(server: RedisServer):
@@ -253,11 +252,11 @@ def test_tls(tmp_path: Path):
         async def ping(courier: Courier) -> Any:
             return await courier.ask("PING")
 
-        assert run(trusted, ping, timeout=10) == b"PONG"
-        assert run(f"rediss://127.0.0.1:{port}/0", ping, timeout=10, changes=changes) is UNREACHABLE
+        assert run(trusted, ping) == b"PONG"
+        assert run(f"rediss://127.0.0.1:{port}/0", ping, changes=changes) is UNREACHABLE
         gc.collect()  # here, not in another test
         assert "certificate verify failed" in changes[0][1].lower()
-        store = RedisCollections(SharedConfig(trusted, 10.0, "t:", Span("", 1)), MemoryStore())
+        store = RedisCollections(SharedConfig(trusted, 30.0, "t:", Span("", 1)), MemoryStore())
         store.open(CollectionKey("IP", "", b"x"), 60)
         assert store.counters.loaded == 1
         store.close()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 from inspect import isawaitable
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -78,7 +79,7 @@ class Agent:
         handler.emit = lambda record: self.lines.append((record.levelno, record.getMessage()))  # type: ignore[method-assign]  # the shortest list
         self.logger.addHandler(handler)
         self.clock = Clock()
-        self.room = SharedRoom(SharedConfig(url or server.url, 0.5, "t:", Span("", 1)), self.logger)
+        self.room = SharedRoom(SharedConfig(url or server.url, 30.0, "t:", Span("", 1)), self.logger)
         self.limit = limit
         self.stores = {name: self.room.store(name, limit, TTL, self.clock) for name in ("shop", "api")}
         self.load(rules)
@@ -208,21 +209,24 @@ def test_a_transaction_whose_response_nobody_saw_comes_back_for_its_last_phase(s
 
 
 def test_an_unknown_id_is_looked_for_twice(server: RedisServer, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(shared_store, "SECOND_LOOK", 0.5)
+    slept: list[float] = []
+    one, two = Agent(server), Agent(server)
 
-    async def work(one: Agent, two: Agent) -> None:
-        answer = await one.response("nobody")
-        assert (answer["error"], answer["reason"]) == (Reason.TRANSACTION_NOT_FOUND, "transaction-not-found")
-
-        async def late() -> None:
-            await asyncio.sleep(0.05)
+    async def sleep(seconds: float) -> None:
+        """Between the two looks; in the second time the request comes meanwhile."""
+        slept.append(seconds)
+        if len(slept) == 2:
             await two.request("r1", "a=noted")
 
-        early, _ = await asyncio.gather(one.response("r1"), late())
-        assert early["rules_hit"] == 2
+    monkeypatch.setattr(shared_store, "anyio", SimpleNamespace(sleep=sleep))
 
-    one = Agent(server)
-    run(one, Agent(server), work=work)
+    async def work(one: Agent, _: Agent) -> None:
+        answer = await one.response("nobody")
+        assert (answer["error"], answer["reason"]) == (Reason.TRANSACTION_NOT_FOUND, "transaction-not-found")
+        assert (await one.response("r1"))["rules_hit"] == 2
+
+    run(one, two, work=work)
+    assert slept == [shared_store.SECOND_LOOK] * 2
     assert one.room.counters.missing == 1
 
 
