@@ -59,6 +59,7 @@ class Application:
         skip: what is not inspected; None: nothing.
         block_page: what those see who are blocked; None: what HAProxy shows them.
         budget: the processor time of one transaction; None: any.
+        says_allow: whether `action` is ``allow`` when nothing interrupts.
         app: the variable `app`, made once.
     """
 
@@ -73,6 +74,7 @@ class Application:
     skip: SkipList | None = None
     block_page: BlockPage | None = None
     budget: Budget | None = None
+    says_allow: bool = False
     app: SetVar = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -107,6 +109,7 @@ def make_application(
         skip=SkipList(skip.paths, skip.content_types) if skip.paths or skip.content_types else None,
         block_page=page,
         budget=Budget(budget.milliseconds, budget.action) if budget.milliseconds else None,
+        says_allow=config.says_allow,
     )
 
 

@@ -84,6 +84,7 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_serve(commands)
     text = "look for faults in the configuration and the rules, and say what would run"
@@ -107,6 +108,13 @@ def make_parser() -> argparse.ArgumentParser:
     command = commands.add_parser("version", help="print the version", allow_abbrev=False)
     _add_json(command)
     return parser
+
+
+class _Version(argparse.Action):
+    """`--version`, for those who expect that of any program."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        parser.exit(show_version(engine=True))
 
 
 def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -57,7 +57,7 @@ def load_config(path: str | Path) -> Config:
             content = stream.read(MAX_BYTES + 1)
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
-        hint = "name the file with -c FILE" if isinstance(error, FileNotFoundError) else ""
+        hint = f"looked in {Path(path).absolute().parent}" if isinstance(error, FileNotFoundError) else ""
         raise ConfigError([_fault(name, "unreadable-file", f"the file cannot be read: {reason}", hint)]) from error
     try:
         text = content.decode("utf-8-sig")
@@ -86,7 +86,12 @@ def parse_config(text: str, name: str = "config.yaml") -> Config:
     if faults.errors:
         raise ConfigError(faults.found)
     top = Section(root, faults, "")
-    if "spoa" in top:
+    if not top.is_map:
+        raise ConfigError(faults.found)
+    if "applications" in top and "spoa" in top:
+        message = "spoa and applications are both set: those are two forms of this file, which of them is meant?"
+        faults.add(top.place("spoa"), "contradiction", message, "`spoa-waf migrate` makes applications of spoa")
+    if "spoa" in top or ("log" in top and "applications" not in top):
         config = read_flat(top)
     elif isinstance(top.raw("applications"), yaml.MappingNode):
         config = read_map(top)

@@ -89,7 +89,7 @@ def read_list(top: Section) -> Config:
     """Generation C, a list of applications, and what we add to it; a key that is not known refuses the file."""
     faults = top.faults
     listeners = read_listeners(top)
-    log = _list_log(top, None)
+    log = _list_log(top, None, make_folder="log_rotation" in top)
     default = top.text("default_application") or None
     by_name: dict[str, ApplicationConfig] = {}
     hosts: config_application.Hosts = {}
@@ -136,7 +136,7 @@ def _read_application(section: Section, top_log: LogConfig, hosts: config_applic
         response_check=section.boolean("response_check", default=False),
         ttl=_ttl(section, "transaction_ttl_ms", lowest=0),
         active_limit=_active_limit(section),
-        log=_list_log(section, top_log),
+        log=_list_log(section, top_log, make_folder=top_log.sinks[0].make_folder),
         where=section.faults.span(section.place("name")),
         directives_at=_first_line(directives, section.faults),
         **config_application.read_own(section, name, hosts),
@@ -206,6 +206,7 @@ def _read_map_application(name: str, key: yaml.Node, section: Section) -> Applic
         log=_map_log(section),
         where=section.faults.span(key),
         directives_at=directives_at,
+        says_allow=True,
     )
     if section.faults.errors == errors and (section.is_map or section.node is None):
         _check_rules(section, application)
@@ -283,14 +284,18 @@ def _check_rules(section: Section, application: ApplicationConfig) -> None:
         section.faults.add(section.place("directives"), "no-rules", message, hint, warning=True)
 
 
-def _list_log(section: Section, inherited: LogConfig | None) -> LogConfig:
-    """`log_level`, `log_file`, `log_format`; an application that sets none of them writes where the agent does."""
+def _list_log(section: Section, inherited: LogConfig | None, *, make_folder: bool) -> LogConfig:
+    """`log_level`, `log_file`, `log_format`; an application that sets none of them writes where the agent does.
+
+    With `log_rotation` the files are the agent's own affair, their folder too.
+    """
     if inherited is not None and not any(key in section for key in ("log_level", "log_file", "log_format")):
         return inherited
     form = section.choice("log_format", LOG_FORMS, "console")
     level = _level(section, "log_level", "info")
     path = section.text("log_file") or "/dev/stdout"
-    return LogConfig(level, (Sink(path, form),), section.faults.span(section.place("log_file")))
+    sink = Sink(path, form, make_folder=make_folder)
+    return LogConfig(level, (sink,), section.faults.span(section.place("log_file")))
 
 
 def _level(section: Section, key: str, default: str) -> int:

@@ -127,9 +127,9 @@ def _owned(section: Section, bind: Bind, *, usable: bool) -> Bind:
 
 
 def _tls(section: Section) -> TlsConfig | None:
+    below = section.section("tls")
     if "tls" not in section:
         return None
-    below = section.section("tls")
     certificate, key, client_ca = (below.text(name) for name in ("certificate", "key", "client_ca"))
     if not certificate and (below.node is None or below.is_map):
         place = below.place("certificate") if below.node is not None else section.place("tls")

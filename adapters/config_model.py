@@ -200,6 +200,7 @@ class ApplicationConfig:
         block_page: the file with the page for those who are blocked; empty: none.
         block_page_at: the position of its name, for the message when it cannot be used.
         budget: the processor time of one transaction.
+        says_allow: whether `action` is ``allow`` when nothing interrupts, as it was with forms B1 to B3.
     """
 
     name: str
@@ -220,6 +221,7 @@ class ApplicationConfig:
     block_page: str = ""
     block_page_at: Span | None = None
     budget: Budget = field(default_factory=Budget)
+    says_allow: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,9 +112,9 @@ def _path(section: Section, key: str) -> str:
 
 
 def _shared(top: Section) -> SharedConfig | None:
+    section = top.section("shared")
     if "shared" not in top:
         return None
-    section = top.section("shared")
     url = section.text("url")
     if section.node is None or (section.is_map and not url):
         hint = 'shared: {url: "redis://127.0.0.1:6379/0"}'
@@ -156,9 +156,9 @@ def _wrong_url(url: str) -> str:
 
 
 def _rotation(top: Section) -> Rotation | None:
+    section, usual = top.section("log_rotation"), FLAT_ROTATION
     if "log_rotation" not in top:
         return None
-    section, usual = top.section("log_rotation"), FLAT_ROTATION
     if section.node is None:
         message = "log_rotation says nothing: are log files to be set aside, or not?"
         hint = "log_rotation: {size_mb: 128, keep: 30, days: 7, compress: true}, or no such key"

@@ -250,7 +250,7 @@ def schema() -> dict[str, Any]:
         "title": "spoa-waf",
         "description": "The configuration of spoa-waf, and of coraza-spoa in all its generations.",
         "type": "object",
-        "if": {"required": ["spoa"]},
+        "if": {"anyOf": [{"required": ["spoa"]}, {"required": ["log"], "not": {"required": ["applications"]}}]},
         "then": _to("flat"),
         "else": {"if": is_map, "then": _to("map"), "else": _to("list")},
         "definitions": {name: _table(name) for name in TABLES},

@@ -147,7 +147,7 @@ def _bounded(text: str) -> str:
 
 
 def _console_value(value: object) -> str:
-    text = str(value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
     if text and text.isprintable() and not any(char in ' "\\=' for char in text):
         return text
     quoted = text.replace("\\", "\\\\").replace('"', '\\"')

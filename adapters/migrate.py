@@ -174,8 +174,8 @@ def _notes(config: Config) -> Iterator[str]:
         yield "`include` is Include in `directives`, which may hold rules as well"
         if config.applications[0].directives == EMBEDDED_RULES:
             yield "without `include` the embedded rules were used: they are named now, and can be changed"
-        yield "`log.dir` is `log_file`, one file in the place of server.log and error.log; its folder must exist"
-        yield "`log_rotation` says what was always done; leave it out where logrotate does it"
+        yield "`log.dir` is `log_file`, one file in the place of server.log and error.log"
+        yield "`log_rotation` says what was always done, and makes the folder; leave it out where logrotate does it"
         yield "`transaction_ttl` is `transaction_ttl_ms`, so that its unit shows"
         yield "`response_check: true`: every response that came was checked; false saves memory where none is sent"
     else:
@@ -185,6 +185,7 @@ def _notes(config: Config) -> Iterator[str]:
         yield "the time to live is `transaction_ttl_ms` only, so that its unit shows"
         yield "log levels and files are written out, for the defaults differ: warn was the default, info is"
         yield "`log_format: json`, which is what was written; the new default is console"
+        yield "`action` is no longer `allow` when nothing interrupts, but not set: is HAProxy asked for `allow`?"
     for fault in config.warnings:
         hint = f" ({fault.hint})" if fault.hint else ""
         left_out = "left out: " if fault.code == "unknown-key" else ""

@@ -35,6 +35,7 @@ REDIRECT_STATUSES = (301, 302, 303, 307)
 TXN = Scope.TRANSACTION
 # What nearly every answer has is made once: it cannot be changed.
 CLEAN, FAILED = SetVar(TXN, "fail", 0), SetVar(TXN, "fail", 1)
+ALLOW = SetVar(TXN, "action", "allow")
 _NO_HITS, _NO_SCORE, _CUT = (
     SetVar(TXN, "rules_hit", 0),
     SetVar(TXN, "anomaly_score", 0),
@@ -87,6 +88,8 @@ def verdict(
             )
             if page:
                 actions.append(SetVar(TXN, "block_page", page))
+    elif application.says_allow:
+        actions.append(ALLOW)
     score = score_of(transaction, b"blocking_inbound_anomaly_score")
     actions += [
         SetVar(TXN, "id", exchange.key),

@@ -146,13 +146,14 @@ def test_an_application_of_its_configuration(tmp_path: Path) -> None:
             skip=Skip(("/static/*",), ("image/*",)),
             block_page=str(page),
             budget=Budget(5.0, "deny"),
+            says_allow=True,
         ),
         NO_WAF,
         SHOP.store,
         LOGGER,
     )
 
-    assert (made.hosts, made.detect_only, made.app.value) == (("h",), True, "a")
+    assert (made.hosts, made.detect_only, made.app.value, made.says_allow) == (("h",), True, "a", True)
     assert made.proxies is not None
     assert made.proxies.client("10.0.0.1", ((b"forwarded", b"for=192.0.2.1"),)) == ("192.0.2.1", 0)
     assert made.skip is not None

@@ -47,9 +47,12 @@ def test_no_configuration_names_the_places(capsys: pytest.CaptureFixture[str]) -
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["version"]) == 0
     assert coraza_spoa_main(["-version"]) == 0
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
     shown = capsys.readouterr().out
-    assert shown.count(f"version\t{VERSION}\n") == 2
-    assert shown.count(f"engine\t{form_name()}\n") == 1  # coraza-spoa has no such line
+    assert shown.count(f"version\t{VERSION}\n") == 3
+    assert shown.count(f"engine\t{form_name()}\n") == 2  # coraza-spoa has no such line
 
 
 @pytest.mark.parametrize(

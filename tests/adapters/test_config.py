@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from adapters.bind import TcpBind, UnixBind
 from adapters.config import DEFAULT_BIND, EMBEDDED_RULES, Config, ConfigError, find_config, load_config, parse_config
+from adapters.config_process import OWN_KEYS
 from adapters.logs import LEVELS, Sink
 
 FLAT = """\
@@ -92,6 +93,45 @@ def test_the_flat_form_only_warns_of_unknown_keys() -> None:
     config = parse_config("spoa: {bind: ':1', includ: []}\nlog: {format: x}\nother: 1\n", "c.yaml")
 
     assert _warnings(config) == ["unknown-key"] * 3
+
+
+def test_a_flat_form_that_sets_only_its_logs() -> None:
+    config = parse_config("log: {dir: /tmp/logs}\n", "c.yaml")
+
+    assert (config.generation, config.default_application) == ("A", "default")
+    assert config.log.sinks[0].path == "/tmp/logs/server.log"
+    assert _warnings(config) == ["no-bind"]
+
+
+def test_two_forms_in_one_file() -> None:
+    assert _faults("applications: {}\nspoa: {bind: ':1'}\n") == [
+        ("unknown-key", 1, 1),
+        ("contradiction", 2, 7),
+    ]
+
+
+@pytest.mark.parametrize("text", ["[]", "hello", "- name: a\n"])
+def test_what_is_no_map_has_one_fault(text: str) -> None:
+    assert _faults(text) == [("wrong-type", 1, 1)]
+
+
+def test_the_hint_names_every_key_there_is() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config("x-common: 1\nlisten: [{bind: ':1', zzz: 1}]\n", "c.yaml")
+
+    hints = {fault.span.line: fault.hint.split(": ")[1].split(", ") for fault in caught.value.diagnostics if fault.hint}
+    assert {*OWN_KEYS, "bind", "applications"} <= {*hints[1]}
+    assert hints[2] == ["bind", "group", "mode", "owner", "tls"]
+
+
+def test_rotation_makes_the_folder_of_all_log_files() -> None:
+    text = "bind: ':1'\nlog_file: /a/b\napplications: [{name: a, log_file: /c/d, directives: SecRuleEngine On}]\n"
+
+    def made(config: Config) -> list[bool]:
+        return [log.sinks[0].make_folder for log in (config.log, config.applications[0].log)]
+
+    assert made(parse_config(text)) == [False, False]
+    assert made(parse_config(text + "log_rotation: {}\n")) == [True, True]
 
 
 @pytest.mark.parametrize("value", ["0", "-5", "soon"])

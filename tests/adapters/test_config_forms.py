@@ -119,6 +119,7 @@ def test_the_map_with_directives():
     assert (first.response_check, first.ttl, first.active_limit) == (False, 5.0, 7)
     assert (first.log.level, first.log.sinks) == (LEVELS["warn"], (Sink("/dev/stderr", "json"),))
     assert (second.name, second.response_check, second.directives) == ("other", True, "SecRuleEngine Off\n")
+    assert (first.says_allow, second.says_allow) == (True, True)
     assert config.warnings == ()
 
 

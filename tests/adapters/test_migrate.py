@@ -60,7 +60,7 @@ def test_the_new_form_to_the_letter():
 def test_of_the_flat_form_the_two_logs_are_one():
     new = parse_config(migrate(OLD["A"]))
 
-    assert [sink.path for sink in new.log.sinks] == ["/var/log/x/server.log"]
+    assert [(sink.path, sink.make_folder) for sink in new.log.sinks] == [("/var/log/x/server.log", True)]
     assert (new.applications[0].name, new.default_application) == ("default", "default")
     assert rules_of(new.applications[0]) == 'Include /a.conf\nInclude "/b c/*.conf"\n'
 

@@ -42,6 +42,15 @@ def test_clean() -> None:
     assert answer(evaluated(), export_ids=True) == CLEAN | {"rule_ids": ""}
 
 
+def test_the_older_allow() -> None:
+    exchange = evaluated()
+    object.__setattr__(exchange.application, "says_allow", True)
+
+    assert answer(exchange) == CLEAN | {"action": "allow"}
+    assert answer(exchange, is_response=True)["action"] == "allow"
+    assert answer(exchange, Interruption("drop", 0, "", 7))["action"] == "drop"
+
+
 def test_interrupted() -> None:
     assert answer(evaluated(), Interruption("redirect", 0, "https://x", 7)) == CLEAN | {
         "fail": 1, "action": "redirect", "data": "https://x", "status": 302, "ruleid": 7,
