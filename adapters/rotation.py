@@ -94,6 +94,8 @@ class Rotator:
                 self.path.rename(self._free_name())
         except BlockingIOError:  # somebody is at it
             return False
+        except FileNotFoundError:  # somebody has just done it, and not made the new one yet
+            return True
         except OSError:
             self._retry = self._clock() + RETRY
             return False
