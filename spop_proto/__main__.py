@@ -8,9 +8,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import socket
 import socketserver
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from spop_proto import (
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from spop_proto import Event
 
 _READ = 65536
+_LONGEST_TIMEOUT = 86400.0
+_SHORTEST_TIMEOUT = 0.001
 _LONGEST_ECHO = 512
 _LONGEST_NAME = 40
 _VARIABLE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._")
@@ -51,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     check = commands.add_parser("check", help="ask an agent whether it is well, as HAProxy's option spop-check does")
     check.add_argument("address", metavar="HOST:PORT", help="or the path of a Unix socket")
-    check.add_argument("--timeout", type=float, default=5.0, metavar="SECONDS", help="default %(default)s")
+    check.add_argument("--timeout", type=_seconds, default=5.0, metavar="SECONDS", help="default %(default)s")
     check.set_defaults(run=lambda options: _check(options.address, options.timeout))
 
     decode = commands.add_parser("dump", help="decode a captured stream: a JSON object a line and frame")
@@ -59,12 +63,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     decode.set_defaults(run=lambda options: _dump(options.file))
 
     echo = commands.add_parser("serve-echo", help="an agent that prints each NOTIFY and sets a variable per argument")
-    echo.add_argument("address", metavar="HOST:PORT", nargs="?", default="127.0.0.1:9000", help="default %(default)s")
+    echo.add_argument(
+        "address", metavar="HOST:PORT", nargs="?", default="127.0.0.1:9000", help="or a path; default %(default)s"
+    )
     echo.set_defaults(run=lambda options: _serve_echo(options.address))
 
     options = parser.parse_args(arguments)
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        sys.stdout.flush()
+        return status  # noqa: TRY300  # what the flush raises is handled too
+    except BrokenPipeError:
+        # Whoever reads has seen enough (`| head`). What is left must not be tried again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -72,19 +84,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _host_and_port(address: str) -> tuple[str, int]:
     host, colon, port = address.rpartition(":")
-    if not colon or not port.isdigit():
+    if not colon or not (port.isascii() and port.isdigit()):
         raise ValueError(f"{address!r} is no HOST:PORT")
+    if len(port) > len("65535") or int(port) > 65535:
+        raise ValueError(f"{address!r}: ports go up to 65535")
     return host.strip("[]") or "localhost", int(port)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= _LONGEST_TIMEOUT:
+        raise ValueError(text)
+    return seconds
 
 
 def _check(address: str, timeout: float) -> int:
     connection = HAProxyConnection()
     connection.send(HAProxyHello(capabilities=(), healthcheck=True))
+    deadline = time.monotonic() + timeout
     with _connect(address, timeout) as sock:
         sock.sendall(connection.data_to_send())
         events: list[Event] = []
         while not connection.should_close:
+            sock.settimeout(max(deadline - time.monotonic(), _SHORTEST_TIMEOUT))
             data = sock.recv(_READ)
+            if time.monotonic() > deadline:
+                raise TimeoutError("timed out")
             events += connection.receive_data(data) if data else connection.receive_eof()
     answer = events[-1]
     if isinstance(answer, AgentHello):
@@ -142,7 +167,8 @@ class _Echo(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         connection = AgentConnection()
-        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError):  # a Unix socket has no such option
+            self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             while not connection.should_close:
                 data = self.request.recv(_READ)
@@ -160,6 +186,7 @@ class _Echo(socketserver.BaseRequestHandler):
             connection.send(echo(event, connection.max_ack_size))
         elif isinstance(event, ConnectionFailed):
             sys.stderr.write(f"{self.client_address}: {event.reason}\n")
+            time.sleep(event.delay)
 
 
 class _EchoServer(socketserver.ThreadingTCPServer):
@@ -169,14 +196,26 @@ class _EchoServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 128
 
+    def __init__(self, address: tuple[str, int] | str, handler: type[_Echo]) -> None:
+        if isinstance(address, str):
+            self.address_family = socket.AF_UNIX
+        elif ":" in address[0]:
+            self.address_family = socket.AF_INET6
+        super().__init__(address, handler)  # type: ignore[arg-type]  # typeshed does not know that a path will do
+
 
 def _serve_echo(address: str) -> int:
-    with _EchoServer(_host_and_port(address), _Echo) as server:
-        host, port = server.server_address[:2]
-        sys.stdout.write(f"listening on {host!s}:{port}\n")
+    path = address if "/" in address else None
+    with _EchoServer(path or _host_and_port(address), _Echo) as server:
+        where = path or f"{address.rpartition(':')[0] or 'localhost'}:{server.socket.getsockname()[1]}"
+        sys.stdout.write(f"listening on {where}\n")
         sys.stdout.flush()
-        with contextlib.suppress(KeyboardInterrupt):
-            server.serve_forever()
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                server.serve_forever()
+        finally:
+            if path is not None:
+                os.unlink(path)  # noqa: PTH108  # this package does without pathlib
     return 0
 
 

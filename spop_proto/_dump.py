@@ -32,7 +32,7 @@ _WITH_ITEMS = (
 )
 
 
-def dump(stream: bytes, *, largest: int = 1 << 20) -> Iterator[dict[str, Json]]:
+def dump(stream: bytes, *, largest: int = 1 << 28) -> Iterator[dict[str, Json]]:
     """Decode a stream of one direction.
 
     Args:
@@ -83,10 +83,11 @@ class _Fragments:
             self.pair, self.payload = pair, bytearray(payload)
         else:
             self.payload += payload
-        if not header.flags & (FIN | ABRT):
+        aborted = header.flags & ABRT and header.type == FrameType.UNSET
+        if not (header.flags & FIN or aborted):
             return None
         whole, self.pair, self.payload = bytes(self.payload), None, bytearray()
-        return None if header.flags & ABRT else whole
+        return None if aborted else whole
 
 
 def _dump_frame(frame: bytes, fragments: _Fragments) -> dict[str, Json]:

@@ -133,7 +133,7 @@ def test_without_a_loop_of_this_project(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_loop_of_ones_own_survives_what_haproxy_does() -> None:
-    """A DISCONNECT, or bytes that are none of SPOP, in one packet with a NOTIFY; then the end of the stream; a reset."""
+    """A DISCONNECT, or what is not SPOP, in one packet with a NOTIFY; then the end of the stream; a reset."""
     names: dict[str, Any] = {}
     exec(RUN.findall(PAGE.read_text())[0], names)
     haproxy = HAProxyConnection()

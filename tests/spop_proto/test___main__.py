@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import runpy
 import socket
 import sys
@@ -208,3 +209,89 @@ def test_as_a_module(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 
     assert left.value.code == 1
     assert "nowhere" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("address", "family"), [("127.0.0.1:0", socket.AF_INET), ("[::1]:0", socket.AF_INET6), ("sock", socket.AF_UNIX)]
+)
+def test_where_the_echo_listens(
+    address: str,
+    family: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    address = str(tmp_path / address) if family == socket.AF_UNIX else address
+    families = []
+
+    def ask(server: Any):
+        families.append(server.socket.family)
+        with socket.socket(family) as client:
+            client.connect(server.server_address)
+            server.handle_request()
+            client.sendall(HELLO)
+            assert client.recv(4096)
+
+    monkeypatch.setattr(__main__._EchoServer, "serve_forever", ask)
+    try:
+        assert __main__.main(["serve-echo", address]) == 0
+    except OSError:
+        if family == socket.AF_INET6:
+            pytest.skip("no IPv6 on this machine")
+        raise
+    out = capsys.readouterr().out
+
+    assert families == [family]
+    assert out.startswith(f"listening on {address.removesuffix('0')}")
+    assert "HAProxyHello(" in out
+    assert not (tmp_path / "sock").exists()
+
+
+def test_who_has_seen_enough_of_a_dump_is_not_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    file = tmp_path / "capture.bin"
+    file.write_bytes(HELLO)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+
+        assert __main__.main(["dump", str(file)]) == 1
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("port", ["65536", "99999999999999999999999", "\u00b2", "\u0663", "-1", "+1"])
+def test_what_is_no_port(port: str, capsys: pytest.CaptureFixture[str]):
+    assert __main__.main(["check", f"127.0.0.1:{port}"]) == 1
+    assert "127.0.0.1:" in capsys.readouterr().err
+    assert __main__.main(["serve-echo", f"127.0.0.1:{port}"]) == 1
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "x"])
+def test_what_is_no_time(seconds: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as left:
+        __main__.main(["check", "127.0.0.1:1", "--timeout", seconds])
+    assert left.value.code == 2
+    assert "--timeout" in capsys.readouterr().err
+
+
+def test_an_agent_that_trickles_is_given_up_in_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    now = iter((0.0, 1.0, 4.9, 4.9, 5.1))
+    monkeypatch.setattr(__main__, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    ours, theirs = socket.socketpair()
+    monkeypatch.setattr(__main__, "_connect", lambda *_: ours)
+    with theirs:
+        theirs.sendall(b"\0")
+
+        def trickle(_: HAProxyConnection, data: bytes):
+            assert data == b"\0"
+            theirs.sendall(b"\0")
+            return []
+
+        monkeypatch.setattr(HAProxyConnection, "receive_data", trickle)
+        assert __main__.main(["check", "127.0.0.1:1"]) == 1
+
+    assert capsys.readouterr().err == "timed out\n"

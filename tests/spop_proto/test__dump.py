@@ -5,6 +5,7 @@ import json
 import pytest
 
 from spop_proto._dump import dump
+from spop_proto._varint import encode_varint
 from tests.spop_proto.support import (
     ABRT,
     ACK,
@@ -116,3 +117,20 @@ def test_what_is_no_frame_ends_it(rest: bytes, reason: str):
 
 def test_nothing_gives_nothing():
     assert dumped(b"") == []
+
+
+def test_the_abort_flag_of_a_notify_says_nothing():
+    """As the agent reads it: only an UNSET aborts."""
+    (whole,) = dumped(notify(1, 1, flags=FIN | ABRT))
+    first, last = dumped(notify(7, 1, MESSAGES[:5], flags=ABRT) + frame(UNSET, FIN, 7, 1, MESSAGES[5:]))
+
+    assert "messages" in whole
+    assert first["fragment"] == 5
+    assert "messages" in last
+
+
+def test_frames_of_a_large_bufsize_are_frames():
+    (record,) = dumped(notify(1, 1, b"\x01m\x01\x01a\x09" + encode_varint(3_000_000) + bytes(3_000_000)))
+
+    assert record["len"] > 3_000_000
+    assert "error" not in record
