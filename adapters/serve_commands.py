@@ -55,11 +55,14 @@ def serve(path: str | Path, options: RunOptions) -> int:
     except (ConfigError, ListenError) as error:
         complain(error)
         return 1
-    files = {sink.path for sink in service.config.log.sinks}
-    if not files & {"/dev/stdout", "/dev/stderr"}:
-        where = ", ".join(sorted(files))
-        event(stderr_logger(), 20, "listening", address=" ".join(service.addresses), logs=where)
-    service.run()
+
+    def announce() -> None:
+        files = {sink.path for sink in service.config.log.sinks}
+        if not files & {"/dev/stdout", "/dev/stderr"}:
+            where = ", ".join(sorted(files))
+            event(stderr_logger(), 20, "listening", address=" ".join(service.addresses), logs=where)
+
+    service.run(announce=announce)
     return 0
 
 

@@ -51,6 +51,7 @@ from waf_engine.persistence import MemoryStore
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
     from pathlib import Path
 
     from anyio.abc import TaskGroup, TaskStatus
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "Service", "check_log_folders"]
 
+ENDS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (*ENDS, signal.SIGHUP, signal.SIGUSR1)
 EXPIRE_EVERY = 1.0  # seconds between two looks for transactions whose response did not come
 
 
@@ -85,6 +88,7 @@ class Service:
         self.status, self._notifier = Status(1), Notifier()
         self._monitor: Monitor | None = None
         self._listeners: list[socket.socket] = []
+        self._early: list[int] = []
 
     def open(self) -> None:
         """Open the logs, listen on the addresses, and get ready to serve.
@@ -112,8 +116,16 @@ class Service:
         )
         describe(self.logger, self.config, self.rule_sets)
 
-    def run(self, backend: str = "asyncio") -> None:
-        """Serve until TERM or INT."""
+    def run(self, backend: str = "asyncio", *, announce: Callable[[], None] = lambda: None) -> None:
+        """Serve until TERM or INT.
+
+        Args:
+            backend: the event loop.
+            announce: called when HAProxy is answered and signals are obeyed.
+        """
+        for number in SIGNALS:  # until the loop obeys them
+            signal.signal(number, lambda number, _: self._early.append(number))
+        self._announce = announce
         allow_many_files()
         # The rules are there for good: the collector need not look at them again at each of its rounds.
         gc.collect()
@@ -184,6 +196,7 @@ class Service:
             self._serving()
             event(self.logger, logging.INFO, "listening", address=" ".join(self.addresses))
             self._notifier.ready("on " + " ".join(self.addresses))
+            self._announce()
             await self.agent.serve()
             tasks.cancel_scope.cancel()
         self.handler.stop()
@@ -205,23 +218,27 @@ class Service:
         return {name: application.store for name, application in self.handler.applications.items()}
 
     async def _obey_signals(self, tasks: TaskGroup, *, task_status: TaskStatus[None]) -> None:
-        ends = (signal.SIGTERM, signal.SIGINT)
-        with anyio.open_signal_receiver(*ends, signal.SIGHUP, signal.SIGUSR1) as received:
+        with anyio.open_signal_receiver(*SIGNALS) as received:
             task_status.started()
+            for number in self._early:
+                self._obey(number, tasks)
             async for number in received:
-                name = signal.Signals(number).name
-                if number in ends and self.status.report().stopping:
-                    event(self.logger, logging.WARNING, "stopping at once", signal=name)
-                    tasks.cancel_scope.cancel()
-                elif number in ends:
-                    event(self.logger, logging.INFO, "stopping", signal=name, connections=self.agent.connections)
-                    self.status.stop()
-                    self._notifier.stopping("draining")
-                    tasks.start_soon(self._drain)
-                elif number == signal.SIGUSR1:
-                    self._reopen_logs()
-                else:
-                    self._reload_wanted.set()
+                self._obey(number, tasks)
+
+    def _obey(self, number: int, tasks: TaskGroup) -> None:
+        name = signal.Signals(number).name
+        if number in ENDS and self.status.report().stopping:
+            event(self.logger, logging.WARNING, "stopping at once", signal=name)
+            tasks.cancel_scope.cancel()
+        elif number in ENDS:
+            event(self.logger, logging.INFO, "stopping", signal=name, connections=self.agent.connections)
+            self.status.stop()
+            self._notifier.stopping("draining")
+            tasks.start_soon(self._drain)
+        elif number == signal.SIGUSR1:
+            self._reopen_logs()
+        else:
+            self._reload_wanted.set()
 
     async def _drain(self) -> None:
         """Answer what is in hand, also the responses to requests that came before; then end the connections."""

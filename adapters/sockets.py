@@ -178,7 +178,9 @@ def _number(name: str, look_up: Callable[[str], int]) -> int:
 def _remove_stale(path: str) -> None:
     """Remove the socket file of a program that is gone; one that answers is left alone."""
     if not Path(path).is_socket():
-        return  # if there is another file, bind will say that the name is taken
+        if os.path.lexists(path):
+            raise OSError(errno.EEXIST, "there is a file of that name, which is no socket")
+        return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         try:

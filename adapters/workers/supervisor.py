@@ -175,8 +175,14 @@ class Supervisor:
         """Where it listens, with the ports that the system chose."""
         return addresses_of(sock for sockets in self._listeners.values() for sock in sockets)
 
-    def run(self) -> None:
-        """Serve until a signal ends it."""
+    def run(self, *, announce: Callable[[], None] = lambda: None) -> None:
+        """Serve until a signal ends it.
+
+        Args:
+            announce: called when HAProxy is answered and signals are obeyed.
+        """
+        if self._serving:
+            announce()
         try:
             while self._stop_by is None or any(not child.gone for child in self._children) or self._orphans():
                 self._step()

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pstats
 import signal
+import subprocess
 import sys
 import tracemalloc
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ import pytest
 from adapters.cli import main
 from adapters.service import VERSION
 from tests.adapters.conformance import Client
-from tests.adapters.harness import free_ports, wait_for_port
+from tests.adapters.harness import ROOT, free_ports, wait_for_port
 from waf_engine.forms import form_name
 
 if TYPE_CHECKING:
@@ -137,6 +139,57 @@ def test_a_profile_that_cannot_be_written_is_told_at_the_start(
 
     assert main(["serve", "-c", "c.yaml", "--cpuprofile", name]) == 1
     assert capsys.readouterr().err == f"the profile {name} cannot be written: there is no such folder\n"
+
+
+EARLY = """
+import os, signal, sys
+import anyio
+from adapters.run_options import RunOptions
+from adapters.serve_commands import serve
+
+run = anyio.run
+
+def signalled(*arguments, **more):
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM):
+        os.kill(os.getpid(), number)
+    return run(*arguments, **more)
+
+anyio.run = signalled
+sys.exit(serve("config.yml", RunOptions(workers=1)))
+"""
+
+
+@pytest.mark.slow
+def test_signals_before_the_loop_runs_are_obeyed_by_it(processes: Processes) -> None:
+    config = GOOD.replace("127.0.0.1:0", "./x.sock").replace("/dev/stderr", "agent.log")
+    (processes.folder / "config.yml").write_text(config)
+    agent = processes.start([sys.executable, "-c", EARLY], "agent.out")
+
+    assert agent.wait(120) == 0
+    assert not (processes.folder / "x.sock").exists()
+    log = (processes.folder / "agent.log").read_text()
+    assert ("logs reopened" in log, "stopping" in log, "stopped" in log) == (True, True, True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_it_says_that_it_listens_when_it_does(folder: Path, workers: int) -> None:
+    config = GOOD.replace("127.0.0.1:0", "./x.sock").replace("/dev/stderr", "agent.log")
+    (folder / "config.yml").write_text(f"{config}workers: {workers}\n")
+    words = [sys.executable, "-m", "adapters", "serve", "-c", "config.yml"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment) as agent:
+        assert agent.stderr is not None
+        try:
+            line = next(line for line in agent.stderr if "INF listening" in line)
+            client = Client("./x.sock")
+            client.hello()
+            client.close()
+        finally:
+            agent.send_signal(signal.SIGTERM)
+
+        assert "logs=agent.log" in line
+        assert agent.wait(120) == 0
 
 
 @pytest.mark.slow

@@ -69,6 +69,15 @@ def test_addresses_that_cannot_be_had(bind: SystemdBind | TcpBind | UnixBind, te
     assert caught.value.bind == bind
 
 
+def test_a_file_that_is_no_socket_stays(tmp_path: Path) -> None:
+    path = tmp_path / "x.sock"
+    path.write_text("precious")
+
+    with pytest.raises(ListenError, match="a file of that name, which is no socket"):
+        listen(UnixBind(str(path)))
+    assert path.read_text() == "precious"
+
+
 def test_a_port_that_is_taken() -> None:
     (listener,) = listen(TcpBind("127.0.0.1", 0))
     with listener, pytest.raises(ListenError, match="another program listens there already"):
