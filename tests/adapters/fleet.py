@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.adapters.harness import Processes, Site, free_ports, haproxy_binaries, wait_for_port
+from tests.adapters.workers.stand import PATIENT
 from tests.conftest import absent
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ global
 defaults
     log global
     mode http
-    timeout client 10s
-    timeout server 10s
-    timeout connect 2s
+    timeout client 60s
+    timeout server 60s
+    timeout connect 30s
 
 frontend test
     bind 127.0.0.1:{port}
@@ -50,9 +51,9 @@ spoe-agent {name}-agent
     groups coraza-req coraza-res
     option var-prefix coraza
     option set-on-error error
-    timeout hello 1s
-    timeout idle 2m
-    timeout processing 2s
+    timeout hello 30s
+    timeout idle 10m
+    timeout processing 30s
     use-backend {backend}
 spoe-message coraza-req
     args app=var(txn.coraza.app) id=var(txn.key) src-ip=src method=method path=path query=query headers=req.hdrs
@@ -68,7 +69,7 @@ BACKEND = """\
 backend {name}
     mode tcp
     balance roundrobin
-    timeout server 1m
+    timeout server 10m
 """
 
 AGENT = """\
@@ -79,7 +80,7 @@ log_level: info
 applications:
   - name: shop
     response_check: true
-    transaction_ttl_ms: 20000
+    transaction_ttl_ms: 600000
     directives: |
 {rules}
 """
@@ -115,7 +116,7 @@ class Fleet:
             name = f"agent{number}"
             text = AGENT.format(port=port, name=folder / name, shared=self.shared, rules=self.rules)
             (folder / f"{name}.yml").write_text(text)
-            command = [sys.executable, "-m", "adapters", "serve", "-c", f"{name}.yml"]
+            command = [sys.executable, "-c", PATIENT, "serve", "-c", f"{name}.yml"]
             self.agents.append(self.processes.start(command, f"{name}.out"))
         for process, port in zip(self.agents, ports, strict=True):
             wait_for_port(port, process)

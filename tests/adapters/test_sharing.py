@@ -22,6 +22,7 @@ import pytest
 
 from tests.adapters.fleet import Fleet
 from tests.adapters.harness import ROOT
+from tests.adapters.workers.stand import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,15 +53,31 @@ class Seen:
 WANTED = {"/?q=word": (200, "1"), "/?q=an+attack": (403, "1"), "/leak?q=word": (410, "2"), "/?q=hello": (200, "0")}
 
 
-def load(port: int, seconds: float, during: Callable[[], None] | None = None) -> Seen:
-    """Fifty clients, each on a connection of its own; what `during` does is done meanwhile."""
-    seen, until = Seen(), time.monotonic() + seconds
+ENOUGH = CLIENTS * 8
+"""Requests after which everybody had several of each kind."""
+
+
+def load(
+    port: int,
+    seconds: float,
+    during: Callable[[Seen], None] | None = None,
+    enough: Callable[[Seen], bool] = lambda _: True,
+) -> Seen:
+    """Fifty clients, each on a connection of its own, for some seconds, and longer on a busy machine.
+
+    Args:
+        port: where they ask.
+        seconds: how long at least.
+        during: what is done meanwhile.
+        enough: says whether they have seen enough.
+    """
+    seen, begin, stop = Seen(), time.monotonic(), threading.Event()
 
     def client(number: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         try:
             for turn in itertools.count(number):
-                if time.monotonic() > until:
+                if stop.is_set():
                     return
                 target = list(WANTED)[turn % len(WANTED)]
                 begin = time.monotonic()
@@ -76,12 +93,23 @@ def load(port: int, seconds: float, during: Callable[[], None] | None = None) ->
     threads = [threading.Thread(target=client, args=(number,)) for number in range(CLIENTS)]
     for each in threads:
         each.start()
-    if during is not None:
-        during()
-    for each in threads:
-        each.join(seconds + 60)
+    try:
+        if during is not None:
+            during(seen)
+        stop.wait(max(0.0, begin + seconds - time.monotonic()))
+        until(lambda: seen.wrong or (seen.count >= ENOUGH and enough(seen)), lambda: str(seen))
+    finally:
+        stop.set()
+        for each in threads:
+            each.join(90)
     assert not any(each.is_alive() for each in threads)
     return seen
+
+
+def more(seen: Seen, error: str = "") -> None:
+    """Return when everybody has had some more answers, and there were errors of this kind among them."""
+    count, errors = seen.count, seen.errors[error]
+    until(lambda: seen.count > count + ENOUGH and (not error or seen.errors[error] > errors), lambda: str(seen))
 
 
 def judge(seen: Seen, target: str, response: http.client.HTTPResponse, seconds: float) -> None:
@@ -109,16 +137,15 @@ def fleet(processes: Processes, site: Site) -> Fleet:
 
 
 def test_agents_that_share_a_redis_find_every_transaction(fleet: Fleet, redis_server: RedisServer) -> None:
-    fleet.shared = f'shared: {{url: "{redis_server.url}", timeout_ms: 100}}'
+    fleet.shared = f'shared: {{url: "{redis_server.url}", timeout_ms: 10000}}'
     fleet.start()
 
-    seen = load(fleet.port, SECONDS)
+    # How much each agent has is HAProxy's choice.
+    seen = load(fleet.port, SECONDS, enough=lambda _: all(count > CLIENTS for count in fleet.served()))
 
     assert seen.wrong == []
     assert seen.errors == {}
-    assert seen.count > CLIENTS * 4
     assert "not-found" not in fleet.log()
-    assert all(count > CLIENTS for count in fleet.served()), fleet.served()  # how much each had is HAProxy's choice
     sys.stdout.write(f"{seen.count} requests in {SECONDS} s, {len(seen.slow)} slow\n")
 
 
@@ -126,34 +153,42 @@ def test_without_sharing_half_of_the_responses_have_no_transaction(fleet: Fleet)
     """What the other tests here would see if nothing were shared."""
     fleet.start()
 
-    seen = load(fleet.port, 1.0)
+    seen = load(fleet.port, 1.0, enough=lambda seen: seen.errors["516"] > 0)
 
     assert seen.wrong == []
-    assert seen.errors["516"] > 0
 
 
 def test_the_server_may_hang_end_and_come_back(fleet: Fleet, redis_server: RedisServer) -> None:
     """Requests are judged all the time; responses whose transaction is out of reach say so."""
-    fleet.shared = f'shared: {{url: "{redis_server.url}", timeout_ms: 20}}'
+    fleet.shared = f'shared: {{url: "{redis_server.url}", timeout_ms: {20 if FULL else 200}}}'
     fleet.start()
     pause = threading.Event()
 
-    def during() -> None:
+    def during(seen: Seen) -> None:
         for _ in range(5 if FULL else 1):
-            for step in (redis_server.hang, redis_server.go_on, redis_server.end, redis_server.start):
-                pause.wait(SECONDS / (24 if FULL else 5))
+            for step, error in (
+                (redis_server.hang, "516"),
+                (redis_server.go_on, ""),
+                (redis_server.end, "516"),
+                (redis_server.start, ""),
+            ):
+                pause.wait(SECONDS / (24 if FULL else 16))
                 step()
+                more(seen, error)  # while it hangs, too: nobody waits for it
 
     seen = load(fleet.port, SECONDS, during)
-    pause.wait(1.5)  # the probe comes twice a second
-    after = load(fleet.port, 1.0)
 
     assert seen.wrong == []
-    assert set(seen.errors) <= {"516"}  # never HAProxy's own: it did not have to wait
-    assert seen.errors["516"] > 0
-    assert len(seen.slow) <= seen.count * 0.02  # what a busy machine does to 50 clients
-    assert after.wrong == []
-    assert sum(after.errors.values()) <= after.count * 0.01
+    assert set(seen.errors) == {"516"}  # never HAProxy's own: it did not have to wait
+    if FULL:
+        assert len(seen.slow) <= seen.count * 0.02
+
+    def has_recovered() -> bool:
+        after = load(fleet.port, 1.0)
+        assert after.wrong == []
+        return sum(after.errors.values()) <= after.count * 0.01
+
+    until(has_recovered, fleet.log, seconds=120)  # the probe comes twice a second
     log = fleet.log()
     assert "the shared store does not answer: transactions stay with their agent" in log
     assert "the shared store answers again" in log
@@ -162,26 +197,26 @@ def test_the_server_may_hang_end_and_come_back(fleet: Fleet, redis_server: Redis
 
 
 def test_workers_and_reloads_of_agents_that_share(fleet: Fleet, redis_server: RedisServer) -> None:
-    fleet.shared = f'workers: 2\nshared: {{url: "{redis_server.url}", timeout_ms: 200}}'
+    shared = f'shared: {{url: "{redis_server.url}", timeout_ms: 10000}}'
+    fleet.shared = f"workers: 2\ndrain_timeout_ms: 600000\n{shared}"
     fleet.start()
     pause = threading.Event()
 
-    def during() -> None:
-        for _ in range(10 if FULL else 2):
+    def during(_: Seen) -> None:
+        for turn in range(1, 11 if FULL else 3):
             pause.wait(SECONDS / (12 if FULL else 4))
             for each in fleet.agents:
                 each.send_signal(signal.SIGHUP)
+            reloads = turn * len(fleet.agents)
+            until(lambda: fleet.log().count("reloaded address") == reloads, fleet.log)  # noqa: B023  in this turn
 
     seen = load(fleet.port, SECONDS, during)
 
     assert seen.wrong == []
     assert seen.errors == {}
-    assert fleet.log().count("reloaded") >= 2
-    begin = time.monotonic()
     for each in fleet.agents:
         each.terminate()
-    assert [each.wait(20) for each in fleet.agents] == [0, 0]
-    assert time.monotonic() - begin < 4  # nobody waits for what is on the server
+    assert [each.wait(60) for each in fleet.agents] == [0, 0]  # nobody waits ten minutes for what is on the server
 
 
 def test_an_engine_for_each_agent_needs_nothing_shared(fleet: Fleet) -> None:
