@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from tests.waf_engine import support
+from waf_engine.audit.pipe import CLOSE_SECONDS, Pipe
 from waf_engine.waf import EXECUTORS
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever closes a log waits until all of it is written, however busy the machine."""
+    assert Pipe.close.__defaults__ == (CLOSE_SECONDS,)
+    monkeypatch.setattr(Pipe.close, "__defaults__", (60.0,))
 
 
 @pytest.fixture(params=list(EXECUTORS))

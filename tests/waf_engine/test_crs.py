@@ -156,7 +156,6 @@ def test_crs_4_passes_a_sample_of_its_tests(crs_ftw: ModuleType, ftw_waf: WAF, c
 
 @pytest.mark.corpora
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_crs_4_passes_its_tests(crs_ftw: ModuleType, ftw_waf: WAF, cases: list[Any]):
     wrong, status_only = faults(crs_ftw, ftw_waf, cases)
 
@@ -237,7 +236,6 @@ def test_a_sample_matches_as_coraza_does(verdict_waf: WAF, cases: list[Any], ver
 
 @pytest.mark.corpora
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_all_matches_are_corazas_in_order_but_where_it_is_explained(
     verdict_waf: WAF, cases: list[Any], verdicts: dict[str, Any]
 ):

@@ -118,3 +118,11 @@ def test_an_argument_s_error_carries_what_the_compiler_needs():
 def test_a_span_as_text():
     assert str(Span("my.conf", 3, 7)) == "my.conf:3:7"
     assert Span("my.conf", 3).column == 1
+
+
+def test_a_caret_far_in_a_long_line_shows_its_neighbourhood():
+    line = "a" * 1_000 + "\tb\0" + "c" * 1_000
+    shown, caret = Diagnostic(Severity.ERROR, "x", "m", Span("f", 1, 1_002), source_line=line).render().split("\n")[1:3]
+
+    assert (len(shown), shown[caret.index("^")]) == (4 + 160, "b")
+    assert shown[caret.index("^") - 1 : caret.index("^") + 3] == " b?c"

@@ -405,7 +405,6 @@ def outcome(directives: str, capfd: pytest.CaptureFixture[str]) -> Iterator[Outc
 
 @pytest.mark.corpora
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_the_logged_rules_are_libmodsecuritys_but_where_it_is_explained(outcome: Outcome):
     expected = len(LEVELS) * REQUESTS // (1 if os.environ.get(FULL) else QUICK_STEP)
 

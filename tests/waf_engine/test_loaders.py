@@ -138,7 +138,7 @@ def test_include_takes_one_argument(text: str, count: int):
     assert faults(load_text(text)) == [("bad-include", f"Include takes one file or glob, got {count}")]
 
 
-@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "a\ud800"])
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "a\udcff"])
 def test_names_that_no_file_can_have(name: str, tmp_path: Path):
     assert [d.code for d in load_text(f"Include {name}", root=tmp_path).diagnostics] == ["no-such-file"]
 
@@ -432,3 +432,9 @@ def test_what_was_looked_at_is_noted(tmp_path: Path):
     assert sources.files == before == {str(tmp_path / "rules" / name) for name in ("a.conf", "words.txt")}
     assert sources.globs == {glob.escape(str(tmp_path)) + "/rules/*.conf"}
     assert outer.files == before | {str(EMBEDDED["@recommended.conf"])}, "also of rules that cannot be used"
+
+
+def test_a_glob_of_too_many_folders_is_refused(tmp_path: Path):
+    assert faults(load_text("Include " + "*/" * 3000 + "*.conf", root=tmp_path)) == [
+        ("bad-include", "a glob names at most 50 folders, one in the other")
+    ]

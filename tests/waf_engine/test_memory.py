@@ -76,7 +76,7 @@ def test_transactions_with_a_spent_budget_leave_nothing_behind():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200 if FULL else 120)
+@pytest.mark.timeout(3600 if FULL else 900)
 def test_the_crs_over_many_transactions():
     try:
         directives, _ = find_rules(None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.waf_engine.support import begin, load, matched
+from waf_engine.operators import inspect
 from waf_engine.settings import Settings
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ def test_which_files_stay(tmp_path: Path, keep: str, log: str, left: int):
     assert [stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()] == [0o640] * left
 
 
-def test_a_program_inspects_them(tmp_path: Path):
+def test_a_program_inspects_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(inspect, "TIMEOUT", 60.0)  # a busy machine may take longer to start it
     script = tmp_path / "scan"
     script.write_text('#!/bin/sh\nif grep -q EICAR "$1"; then echo 0 found; else echo 1 clean; fi\n')
     script.chmod(stat.S_IRWXU)

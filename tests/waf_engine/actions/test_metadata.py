@@ -96,3 +96,20 @@ def test_an_unknown_transformation_comes_with_a_hint():
     assert (caught.value.errors[0].code, caught.value.errors[0].hint) == (
         "unknown-transformation", "did you mean 'lowercase'?"
     )  # fmt: skip
+
+
+HUGE = "9" * 5_000
+"""Python itself refuses to make a number of so many digits."""
+
+
+@pytest.mark.parametrize("action", ["id", "status", "skip", "maturity", "accuracy", "ctl:ruleRemoveById="])
+def test_a_huge_number_is_refused_at_its_place(action: str):
+    text = f'SecAction "id:1,phase:1,{action}'
+    text += HUGE if action.endswith("=") else f":{HUGE}"
+
+    assert faults(text + '"') == [("bad-argument", 1, text.index("999") + 1)]
+
+
+@pytest.mark.parametrize("number", ["007", "0" * 5_000 + "7"])
+def test_zeros_before_a_number_do_not_count(number: str):
+    assert rule(f"maturity:{number}").maturity == 7

@@ -244,7 +244,8 @@ def test_parts_after_the_last_boundary_are_read():
 @pytest.mark.parametrize(
     ("disposition", "expected_files", "args"),
     [
-        (b"form-data; name=f; filename*=UTF-8''a%2Ephp", [(b"f", b"a.php", b"1")], []),
+        (b"form-data; name=f; filename*=UTF-8''a%2Ephp", [(b"f", b"a.php", b"1")], [(b"f", b"1")]),
+        (b"form-data; name=f; filename*0=a; filename*1=.php", [(b"f", b"a.php", b"1")], [(b"f", b"1")]),
         (
             b"form-data; name=f; filename=a.jpg; filename*=UTF-8''a.php",
             [(b"f", b"a.jpg", b"1"), (b"f", b"a.php", b"")],
@@ -517,3 +518,10 @@ def test_profiles_of_coraza(corpora: Path, name: str, error: bool):
                 assert result.args[0][0] == b"_msg_body"
                 assert result.args[0][1].startswith(b"Hi Martin,")
                 assert result.part_headers[0][0] == b"_msg_body"
+
+
+def test_a_file_named_in_the_extended_form_only_is_a_field_too_and_no_fault():
+    """PHP does not know ``filename*`` and takes the part for a field; others take it for a file (RFC 6266)."""
+    result = run(part(b"form-data; name=f; filename*=UTF-8''a.php") + END)
+
+    assert (result.args, raised(result), result.error) == ([(b"f", b"1")], set(), "")

@@ -86,7 +86,6 @@ def test_a_class_of_no_bytes_is_never_met():
 
 @pytest.mark.corpora
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_the_patterns_of_crs(corpora: Path):
     rules = (
         (corpora / "tools/ftw/directives.conf").read_text("utf-8").replace("CRS_DIR", str((corpora / "crs").resolve()))

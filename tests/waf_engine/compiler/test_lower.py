@@ -224,3 +224,8 @@ def test_an_operator_keeps_what_was_written():
 
     assert operator is not None
     assert (operator.name, operator.argument, operator.negated) == ("contains", "a b", True)
+
+
+def test_chain_is_no_default_action():
+    """It would chain every rule of the phase to the next one."""
+    assert faults('SecDefaultAction "phase:1,pass,chain"\nSecAction "id:1,phase:1"') == [("bad-default", 1, 32)]

@@ -45,7 +45,6 @@ def compare(rules: str, *uris: bytes, **how: object) -> list[dict[str, object]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(exchange=exchanges())
 def test_any_exchange_comes_to_the_same(hard: Twins, forgetful: Twins, exchange: Exchange):
@@ -55,7 +54,6 @@ def test_any_exchange_comes_to_the_same(hard: Twins, forgetful: Twins, exchange:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("few", [0, scanner.FEW])
 @pytest.mark.parametrize("stale", [False, True])
 @settings(max_examples=EXAMPLES // 3, deadline=None, suppress_health_check=list(HealthCheck))
@@ -93,7 +91,6 @@ def test_random_rules_do_all_that_they_should():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("passes", COMBINATIONS, ids=str)
 def test_every_combination_of_passes_comes_to_the_same(passes: Passes):
     twins = Twins(HARD_RULES.read_text("utf-8"), passes=passes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.waf_engine.support import exchange
 from waf_engine import WAF
 from waf_engine.compiler.replays import replay_of
 
@@ -45,3 +46,9 @@ def test_a_rule_that_notes_names_and_compares_them():
 )
 def test_what_depends_on_more_is_not_replayed(rules: str):
     assert replay(LIST + rules) is None
+
+
+def test_a_pattern_with_a_byte_that_is_no_utf_8_is_no_obstacle():
+    waf = WAF.from_directives('SecRule ARGS "@rx \udcff" "id:1,phase:2,pass"')
+
+    assert [rule.rule_id for rule in exchange(waf, "/?a=%ff").matched_rules] == [1]

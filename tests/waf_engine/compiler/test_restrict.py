@@ -119,7 +119,6 @@ def test_any_bytes_are_taken(pattern: bytes):
 
 @pytest.mark.corpora
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_the_patterns_of_crs(corpora: Path):
     rules = (corpora / "tools/ftw/directives.conf").read_text("utf-8")
     plan = WAF.from_directives(rules.replace("CRS_DIR", str((corpora / "crs").resolve())), executor="reference").plan

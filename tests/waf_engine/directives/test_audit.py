@@ -51,6 +51,7 @@ def test_settings(text: str, name: str, value: object):
         ("SecAuditLogFormat XML", ("bad-argument", 1, 19)),
         ("SecAuditLogFileMode 0888", ("bad-argument", 1, 21)),
         ("SecAuditLogDirMode 77777", ("bad-argument", 1, 20)),
+        ("SecAuditLogDirMode 000000000777", ("bad-argument", 1, 20)),
         ("SecDebugLogLevel 10", ("bad-argument", 1, 18)),
         ("SecAuditEngine On\nSecAuditLog /proc/nonexistent/audit.log", ("audit-log", 2, 13)),
         ("SecAuditLog /proc/nonexistent/audit.log\nSecAuditEngine RelevantOnly", ("audit-log", 1, 13)),

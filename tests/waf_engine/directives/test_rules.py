@@ -194,3 +194,10 @@ def test_the_plan_tells_which_rules_were_changed_and_how():
         (20, "targets_changed"),
         (10, "action_changed"),
     )
+
+
+@pytest.mark.parametrize(
+    "ids", ["9" * 5_000, "1-" + "9" * 5_000, "\N{SUPERSCRIPT TWO}", "1-\N{ARABIC-INDIC DIGIT TWO}"]
+)
+def test_what_looks_like_an_id_and_is_none(ids: str):
+    assert faults(f"SecRuleRemoveById {ids}") == [("bad-id", 1, 19)]

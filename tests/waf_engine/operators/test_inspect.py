@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take longer to start a program."""
+    monkeypatch.setattr(family, "TIMEOUT", 60.0)
+
+
 @pytest.fixture
 def script(tmp_path: Path) -> Any:
     def write(body: str) -> str:

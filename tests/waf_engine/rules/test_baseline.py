@@ -283,7 +283,6 @@ def test_there_are_enough_benign_texts():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_no_text_of_a_person_is_blocked(waf: WAF):
     share = 1 if FULL else 4
     blocked, count = [], 0
@@ -338,7 +337,6 @@ def reads_only_forms(request: Request) -> bool:
 
 @pytest.mark.corpora
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_block_rate_on_the_attacks_of_crs_regression(waf: WAF, corpora: Path):
     ftw = load(corpora / "tools", "crs_ftw")
     stages: Counter[str] = Counter()

@@ -70,7 +70,6 @@ def exchange(raw: bytes) -> Exchange:
 
 @pytest.mark.corpora
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("level", [1, 4])
 def test_the_regression_tests_of_crs_come_to_the_same(corpora: Path, stages: list[bytes], level: int):
     sample = stages if os.environ.get(FULL) else stages[::SHARE]
@@ -84,7 +83,6 @@ def test_the_regression_tests_of_crs_come_to_the_same(corpora: Path, stages: lis
 
 @pytest.mark.corpora
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("memory", [1 << 20, 0])
 def test_the_requests_of_the_benchmark_come_to_the_same(corpora: Path, memory: int):
     corpus = module(corpora / "bench" / "corpus.py")
@@ -102,7 +100,6 @@ def test_the_requests_of_the_benchmark_come_to_the_same(corpora: Path, memory: i
 
 @pytest.mark.corpora
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("level", [1, 4])
 def test_the_same_requests_under_crs_3_come_to_the_same(stages: list[bytes], level: int):
     """Rules with persistent collections and counters; of Debian's package, see `test_crs.py`."""
@@ -121,7 +118,6 @@ def test_the_same_requests_under_crs_3_come_to_the_same(stages: list[bytes], lev
 
 @pytest.mark.corpora
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_the_embedded_rules_come_to_the_same(stages: list[bytes]):
     twins = Twins("Include @recommended.conf\nInclude @baseline/*.conf\n")
     found = [twins.compare(exchange(raw)) for raw in stages[::40]]

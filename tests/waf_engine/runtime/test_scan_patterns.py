@@ -91,7 +91,6 @@ def test_hyperscan_finds_all_that_re2_finds(expression: bytes, subjects: list[by
 
 @pytest.mark.corpora
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_all_patterns_of_crs(corpora: Path):
     """Each pattern on texts cut from the patterns themselves: near misses and hits, high bytes and line ends."""
     rules = (

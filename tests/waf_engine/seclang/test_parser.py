@@ -449,3 +449,25 @@ def test_crs_3_3_of_debian_parses_without_a_diagnostic():
 
     assert [d.render() for _, diagnostics in parsed for d in diagnostics] == []
     assert counts["SecRule"] == 790
+
+
+def test_a_surrogate_that_no_byte_stands_for_is_a_fault_at_its_place():
+    nodes, found = parse('SecRuleEngine On\n  SecRule ARGS "@rx \ud800" "id:1"', "f")
+
+    assert nodes == ()
+    assert [(d.code, d.span) for d in found] == [("bad-character", Span("f", 2, 21))]
+
+
+def test_a_byte_that_is_no_utf_8_is_kept():
+    nodes, found = parse('SecRule ARGS "@rx \udcff" "id:1"', "f")
+
+    assert (len(nodes), found) == (1, ())
+
+
+def test_a_directive_of_very_many_lines_is_given_up_and_reading_goes_on_behind_it():
+    """Each fault of a joined directive has its lines read anew: that must not be the whole text each time."""
+    text = "SecRule \\\n" * 10_000 + "x\nSecRuleEngine On"
+    nodes, found = parse(text, "f")
+
+    assert [(d.code, d.span.line) for d in found] == [("directive-too-long", 1)]
+    assert [node.raw for node in nodes if isinstance(node, Directive)] == ["SecRuleEngine On"]
