@@ -73,7 +73,7 @@ def run(
     shared: Shared,
     test: Callable[[Forwarding, Handler, Handler], Awaitable[None]],
     *,
-    seconds: float = 5.0,
+    seconds: float = 60.0,
     hangs: bool = False,
 ) -> None:
     """A test of worker 0, with worker 1 beside it in the same loop."""
@@ -151,7 +151,7 @@ def test_hundreds_at_once_and_large_ones(shared: Shared):
         assert found == {f"t{number}": f"kept {number}" for number in range(200)}
         assert mine.asked == []
 
-    run(shared, test, seconds=30)
+    run(shared, test)
 
 
 def test_the_worker_that_kept_it_has_died(shared: Shared):
@@ -175,7 +175,7 @@ def test_the_worker_that_keeps_it_hangs(shared: Shared):
         begin = time.monotonic()
         answer = await values(forwarding(response("t")))
         assert (answer["error"], answer["gone"]) == (516, "worker-silent")
-        assert 0.05 <= time.monotonic() - begin < 5
+        assert time.monotonic() - begin >= 0.05
 
     run(shared, test, seconds=0.05, hangs=True)
 
@@ -238,11 +238,9 @@ def test_nobody_waits_for_a_worker_that_died_before_it_read_its_queue(shared: Sh
             forwarding.look()
 
         other.store.put("t", "kept")
-        begin = time.monotonic()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(die)
             answer = await values(forwarding(response("t")))
-        assert answer["gone"] == "worker-died"
-        assert time.monotonic() - begin < 10
+        assert answer["gone"] == "worker-died", "and not silent, as after the time that one may take"
 
-    run(shared, test, seconds=30, hangs=True)
+    run(shared, test, hangs=True)

@@ -15,7 +15,7 @@ def test_children_notice_the_end_of_the_supervisor():
         shared.forked()
         alive = not select.select([shared.lifeline], [], [], 0)[0]
         os.write(told, b"x")
-        gone = bool(select.select([shared.lifeline], [], [], 10)[0])
+        gone = bool(select.select([shared.lifeline], [], [], 60)[0])
         os._exit(0 if alive and gone else 1)
     assert os.read(done, 1) == b"x"
     shared.close()
