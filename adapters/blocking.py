@@ -17,7 +17,7 @@ from spop_proto import AgentConnection, ConnectionFailed, Notify
 
 if TYPE_CHECKING:
     from adapters.answering import Handler, Reporter
-    from spop_proto import Event, Limits
+    from spop_proto import Event, Limits, Timer
 
 
 class Stop:
@@ -78,12 +78,15 @@ def _read(sock: socket.socket, connection: AgentConnection, stop: Stop | None) -
     waiting.register(sock, select.POLLIN)
     if stop is not None:
         waiting.register(stop, select.POLLIN)
-    ready = waiting.poll(None if timer is None else max(0.0, timer.deadline - time.monotonic()) * 1000)
+    ready = waiting.poll(_milliseconds(timer))
+    if stop is not None and dict(ready).keys() == {stop.fileno()}:
+        connection.drain()
+        if connection.should_close:
+            return b"", []
+        waiting.unregister(stop)  # what had begun may still come, for as long as it could have without the stop
+        ready = waiting.poll(_milliseconds(timer))
     if not ready:
         return b"", connection.handle_timer(time.monotonic())
-    if sock.fileno() not in dict(ready):
-        connection.drain()
-        return b"", [] if connection.should_close else _rest(sock, connection)
     sock.settimeout(connection.limits.frame_timeout)
     data = sock.recv(65536)
     return data, connection.receive_data(data) if data else connection.receive_eof()
@@ -95,8 +98,6 @@ def _flush(sock: socket.socket, connection: AgentConnection) -> None:
         sock.sendall(out)
 
 
-def _rest(sock: socket.socket, connection: AgentConnection) -> list[Event]:
-    """After the stop: the rest of a frame that had begun, for as long as a frame may take."""
-    sock.settimeout(connection.limits.frame_timeout)
-    data = sock.recv(65536)
-    return connection.receive_data(data) if data else connection.receive_eof()
+def _milliseconds(timer: Timer | None) -> float | None:
+    """Until the connection's own time-out; None if it has none."""
+    return None if timer is None else max(0.0, timer.deadline - time.monotonic()) * 1000

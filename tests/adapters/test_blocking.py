@@ -1,19 +1,18 @@
 from __future__ import annotations
 
+import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
 from adapters.answering import Reporter
 from adapters.blocking import Stop, serve_connection
 from adapters.sockets import remove_socket_file
-from tests.adapters.conformance import WAIT, Conformance
+from spop_proto import AgentDisconnect, AgentHello, HAProxyConnection, HAProxyHello, Limits, StatusCode
+from tests.adapters.conformance import WAIT, Conformance, echo, recording_logger
 
 if TYPE_CHECKING:
     import logging
-    import socket
     from collections.abc import Callable
-
-    from spop_proto import Limits
 
 
 class TestBlocking(Conformance):
@@ -53,3 +52,29 @@ class TestBlocking(Conformance):
             assert not thread.is_alive()
 
         return end, join
+
+
+def test_a_stop_inside_a_frame_waits_as_long_as_a_frame_may_take_and_no_longer() -> None:
+    logger, lines = recording_logger()
+    ours, theirs = socket.socketpair()
+    stop, haproxy = Stop(), HAProxyConnection()
+    haproxy.send(HAProxyHello())
+    thread = threading.Thread(
+        target=serve_connection,
+        args=(theirs, echo, Reporter(logger)),
+        kwargs={"limits": Limits(frame_timeout=0.2), "stop": stop},
+    )
+    with ours:
+        ours.settimeout(WAIT)
+        ours.sendall(haproxy.data_to_send() + b"\0")  # a HELLO, and the first byte of a frame
+        thread.start()
+        (hello,) = haproxy.receive_data(ours.recv(4096))
+        stop.set()
+        (bye,) = haproxy.receive_data(ours.recv(4096))
+        assert ours.recv(4096) == b""
+    thread.join(WAIT)
+    stop.close()
+
+    assert isinstance(hello, AgentHello)
+    assert bye == AgentDisconnect(StatusCode.TIMEOUT, "timeout while waiting for the rest of a frame")
+    assert [line.getMessage() for line in lines][-1:] == ["connection refused"]
