@@ -31,9 +31,9 @@ defaults
     log global
     mode http
     option httplog
-    timeout client 10s
-    timeout server 10s
-    timeout connect 2s
+    timeout client 60s
+    timeout server 60s
+    timeout connect 30s
 
 frontend test
     bind 127.0.0.1:{port}
@@ -61,9 +61,9 @@ spoe-agent coraza-agent
     {sends}
     option var-prefix coraza
     option set-on-error error
-    timeout hello 100ms
+    timeout hello 30s
     timeout idle 2m
-    timeout processing 500ms
+    timeout processing 60s
     use-backend coraza-spoa
 {messages}
 """

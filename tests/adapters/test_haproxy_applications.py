@@ -7,6 +7,7 @@ import http.client
 import socket
 import struct
 import threading
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -21,16 +22,18 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.haproxy, pytest.mark.slow]
 
+# One thread: of lines that several write at once HAProxy drops some, and these tests read them.
 HAPROXY_CFG = """\
 global
+    nbthread 1
     log stdout format raw local0 info
     lua-load seen.lua
 defaults
     log global
     mode http
-    timeout client 10s
-    timeout server 10s
-    timeout connect 2s
+    timeout client 60s
+    timeout server 60s
+    timeout connect 30s
 
 frontend test
     mode http
@@ -80,9 +83,9 @@ spoe-agent coraza-agent
     option var-prefix coraza
     option set-on-error error
     {register}
-    timeout hello 100ms
+    timeout hello 30s
     timeout idle 2m
-    timeout processing 500ms
+    timeout processing 60s
     use-backend coraza-spoa
 spoe-message coraza-req
     args id=unique-id src-ip=src src-port=src_port method=method path=path query=query version=req.ver headers=req.hdrs body=req.body
@@ -175,10 +178,11 @@ class Stand:
         self.processes.start_haproxy(self.binary, self.folder / "haproxy.cfg", self.port)
 
     def fetch(self, target: str, host: str = "shop.example", body: bytes | None = None, **headers: str) -> Reply:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         method = "GET" if body is None else "POST"
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, target, body, {"Host": host, **names})
+        with contextlib.suppress(ConnectionError):  # refused before all of it was sent
+            connection.request(method, target, body, {"Host": host, **names})
         response = connection.getresponse()
         reply = Reply(response.status, response.headers, response.read())
         connection.close()
@@ -198,7 +202,7 @@ class Stand:
         return [(line.partition(" app=")[2].partition(" ")[0], line) for line in lines]
 
     def wait_for(self, happened: Callable[[], bool]) -> None:
-        for _ in range(500):
+        for _ in range(3000):
             if happened():
                 return
             threading.Event().wait(0.02)
@@ -215,11 +219,13 @@ def test_every_variable_can_be_seen(stand: Stand, register: str) -> None:
     """From HAProxy 2.5 on none of these must be registered; before, those that no rule mentions were dropped."""
     stand.start(register=register)
 
+    begin = time.monotonic()
     assert stand.fetch("/?q=hello").status == 200
+    microseconds = (time.monotonic() - begin) * 1e6
     clean = dict(each.split("=", 1) for each in stand.seen())
     assert clean.keys() == {"fail", "id", "rules_hit", "anomaly_score", "app", "mode", "time_us", "score_out"}
     assert (clean["app"], clean["mode"], clean["score_out"]) == ("shop", "block", "0")
-    assert 0 < int(clean["time_us"]) < 1_000_000
+    assert 0 < int(clean["time_us"]) < microseconds
     assert stand.fetch("/?q=attack").status == 403
     assert any(each.startswith("block_page=<p>") for each in stand.seen())
 
@@ -252,11 +258,11 @@ def _h2_status(port: int, authority: bytes, path: bytes) -> int:
 
     block = b"\x82\x86" + literal(1, authority) + literal(4, path)  # :method GET, :scheme http
     frames = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _h2_frame(4, 0, 0, b"") + _h2_frame(1, 5, 1, block)
-    with socket.create_connection(("127.0.0.1", port), 10) as sock:
+    with socket.create_connection(("127.0.0.1", port), 60) as sock:
         sock.sendall(frames)
         data = b""
-        while True:
-            data += sock.recv(65536)
+        while more := sock.recv(65536):
+            data += more
             rest = data
             while len(rest) >= 9 and len(rest) >= 9 + int.from_bytes(rest[:3], "big"):
                 length, kind = int.from_bytes(rest[:3], "big"), rest[3]
@@ -264,6 +270,7 @@ def _h2_status(port: int, authority: bytes, path: bytes) -> int:
                     first = rest[9]
                     return {0x88: 200, 0x8C: 404}.get(first) or int(rest[11:14])
                 rest = rest[9 + length :]
+    return 0
 
 
 def _h2_frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
@@ -281,7 +288,7 @@ def test_the_address_of_the_proxy_protocol_is_the_clients(stand: Stand) -> None:
         version_2,
         b"PROXY TCP6 2001:db8::7 ::1 56325 80\r\n",
     ):
-        with socket.create_connection(("127.0.0.1", stand.proxied), 10) as sock:
+        with socket.create_connection(("127.0.0.1", stand.proxied), 60) as sock:
             sock.sendall(head + request)
             assert sock.makefile("rb").readline().split()[1] == b"403"
 
@@ -401,7 +408,7 @@ def test_a_slow_body_for_which_nobody_waits(stand: Stand) -> None:
 
     def slowly(host: bytes, application: str, size: int) -> bytes:
         body = MULTIPART + b"x" * size + b"\r\n--B--\r\n"
-        with socket.create_connection(("127.0.0.1", stand.port), 10) as sock:
+        with socket.create_connection(("127.0.0.1", stand.port), 60) as sock:
             sock.sendall(head % (host, len(body)) + body[:30])
             stand.wait_for(lambda: application in dict(stand.cut()))
             with_rest = sock.makefile("rb")
@@ -420,7 +427,7 @@ def test_a_response_of_which_only_a_part_came(stand: Stand) -> None:
     """The event on-http-response does not wait for bodies. What has none, though a length is announced, is not cut."""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 40000\r\nConnection: close\r\n\r\n"
     server = socket.create_server(("127.0.0.1", 0))
-    server.settimeout(10)
+    server.settimeout(60)
 
     def answer() -> None:
         for _ in range(2):
@@ -432,10 +439,10 @@ def test_a_response_of_which_only_a_part_came(stand: Stand) -> None:
                     stand.wait_for(lambda: "body of a response was cut" in stand.log())
                     connection.sendall(b"x" * 40_000)
 
+    stand.start(site=server.getsockname()[1])
     thread = threading.Thread(target=answer, daemon=True)
     thread.start()
-    stand.start(site=server.getsockname()[1])
-    connection = http.client.HTTPConnection("127.0.0.1", stand.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", stand.port, timeout=60)
     connection.request("HEAD", "/head")
     assert connection.getresponse().status == 200
     connection.close()
@@ -443,7 +450,7 @@ def test_a_response_of_which_only_a_part_came(stand: Stand) -> None:
     assert "body_truncated=1" not in stand.seen()
 
     reply = stand.fetch("/get")
-    thread.join(10)
+    thread.join()
     server.close()
 
     assert (reply.status, len(reply.body)) == (200, 40_000)
@@ -455,7 +462,7 @@ def test_a_slow_body_in_chunks_is_not_called_malformed(stand: Stand) -> None:
     """Nobody announced its length: the part that came may be all of it."""
     stand.start(wait="")
     head = b"POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
-    with socket.create_connection(("127.0.0.1", stand.port), 10) as sock:
+    with socket.create_connection(("127.0.0.1", stand.port), 60) as sock:
         sock.sendall(head + b"X-Who: 1\r\nConnection: close\r\n\r\n" + b'9\r\n{"a": "b,\r\n')
         stand.wait_for(lambda: "who:" in stand.log())
         sock.sendall(b'2\r\n"}\r\n0\r\n\r\n')
