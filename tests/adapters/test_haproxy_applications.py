@@ -338,6 +338,14 @@ def test_the_block_page_is_shown_escaped(stand: Stand, size: int) -> None:
     assert stand.fetch("/?q=fine").status == 200
 
 
+def test_a_page_of_several_lines_is_shown_without_traces_of_them(stand: Stand) -> None:
+    """As a `lf-string`, where HAProxy shows a line break as %0A."""
+    stand.start(page="<html>\r\n\t<p>caf\u00e9, 100%: %{RULE_ID}</p>\n</html>\n")
+    reply = stand.fetch("/?q=attack")
+
+    assert (reply.status, reply.body.decode()) == (403, "<html>  \t<p>caf\u00e9, 100%: 920100</p> </html>")
+
+
 def test_the_longest_page_that_is_sent_arrives_whole(stand: Stand) -> None:
     places = 158
     page = "%{UNIQUE_ID}" * places
