@@ -93,12 +93,10 @@ class Diagnostic:
 
 def _window(line: str, column: int) -> tuple[str, int]:
     """The part of a long line around a column, and the column in that part; tabs count as one blank."""
-    text = "".join(" " if c == "\t" else c if c.isprintable() else "?" for c in line)
-    if len(text) <= MAX_SOURCE_LINE:
-        return text, min(column, len(text) + 1)
-    start = max(0, min(column - MAX_SOURCE_LINE // 2, len(text) - MAX_SOURCE_LINE))
-    shown = text[start : start + MAX_SOURCE_LINE]
-    return shown, min(column - start, len(shown) + 1)
+    start = max(0, min(column - MAX_SOURCE_LINE // 2, len(line) - MAX_SOURCE_LINE))
+    shown = line[start : start + MAX_SOURCE_LINE]
+    text = "".join(" " if c == "\t" else c if c.isprintable() else "?" for c in shown)
+    return text, min(column - start, len(text) + 1)
 
 
 def render_all(diagnostics: Iterable[Diagnostic]) -> str:

@@ -25,6 +25,9 @@ from waf_engine.source import MAX_SOURCE_BYTES, SourceFile
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+MAX_GLOB_FOLDERS = 50
+"""Folders in a glob. A rule set has three or four."""
+
 MAX_DEPTH = 100
 """Files that may be open inside each other, as in Coraza."""
 
@@ -305,6 +308,8 @@ def _glob(pattern: str, folder: Path) -> list[Path]:
     """What matches, sorted by name; the folder's own name is no pattern."""
     if (sources := _noting.get()) is not None:
         sources.globs.add(str(Path(glob.escape(str(folder))) / pattern))
+    if pattern.count("/") > MAX_GLOB_FOLDERS:  # glob calls itself for each
+        raise ArgumentError(f"a glob names at most {MAX_GLOB_FOLDERS} folders, one in the other", code="bad-include")
     return [folder / name for name in sorted(glob.glob(pattern, root_dir=folder))]  # noqa: PTH207  has no root_dir
 
 

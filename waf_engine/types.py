@@ -115,6 +115,18 @@ def to_text(value: bytes) -> str:
     return value.decode("utf-8", "surrogateescape")
 
 
+MAX_NUMBER_DIGITS = 19
+"""Digits of a number in a rule: the greatest id has as many. Python refuses to convert much longer ones."""
+
+
+def whole_number(text: str) -> int | None:
+    """The number that a piece of rule text stands for; None for anything but ASCII digits, and for too many of them."""
+    digits = text.lstrip("0") if text.isascii() and text.isdigit() else ""
+    if len(digits) > MAX_NUMBER_DIGITS or not (digits or text.startswith("0")):
+        return None
+    return int(digits or "0")
+
+
 def encode_argument(text: str) -> bytes:
     """The bytes of a piece of rule text, exactly as they stood in the file."""
     return text.encode("utf-8", "surrogateescape")

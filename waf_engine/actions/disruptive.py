@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from waf_engine.actions.registry import ActionKind, Value, action
 from waf_engine.compiler.plan import Allow
 from waf_engine.diagnostics import ArgumentError
+from waf_engine.types import whole_number
 
 if TYPE_CHECKING:
     from waf_engine.compiler.draft import ActionContext, RuleDraft
@@ -59,6 +60,7 @@ def redirect(draft: RuleDraft, value: str, context: ActionContext) -> None:
 @action("status", ActionKind.DATA, Value.REQUIRED)
 def status(draft: RuleDraft, value: str, _context: ActionContext) -> None:
     """``status:403``: the HTTP status of deny and redirect."""
-    if not (value.isascii() and value.isdigit()) or not 100 <= int(value) <= 599:
+    number = whole_number(value)
+    if number is None or not 100 <= number <= 599:
         raise ArgumentError(f"a status is a number from 100 to 599, got {value!r}")
-    draft.status = int(value)
+    draft.status = number

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from waf_engine.actions.registry import ActionKind, Value, action
 from waf_engine.diagnostics import ArgumentError
+from waf_engine.types import whole_number
 
 if TYPE_CHECKING:
     from waf_engine.compiler.draft import ActionContext, RuleDraft
@@ -22,9 +23,10 @@ def chain(draft: RuleDraft, _value: str, _context: ActionContext) -> None:
 @action("skip", ActionKind.FLOW, Value.REQUIRED)
 def skip(draft: RuleDraft, value: str, _context: ActionContext) -> None:
     """``skip:2``: leave out the next rules of the phase; markers count."""
-    if not (value.isascii() and value.isdigit()) or not 1 <= int(value) <= MAX_SKIP:
-        raise ArgumentError(f"skip takes a number of rules from 1, got {value!r}")
-    draft.skip = int(value)
+    number = whole_number(value)
+    if number is None or not 1 <= number <= MAX_SKIP:
+        raise ArgumentError(f"skip takes a number of rules from 1 to {MAX_SKIP}, got {value!r}")
+    draft.skip = number
 
 
 @action("skipAfter", ActionKind.FLOW, Value.REQUIRED)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from waf_engine.actions.registry import ActionKind, Value, action
 from waf_engine.diagnostics import ArgumentError
 from waf_engine.runtime.match import SEVERITIES
+from waf_engine.types import whole_number
 
 if TYPE_CHECKING:
     from waf_engine.compiler.draft import ActionContext, RuleDraft
@@ -17,9 +18,10 @@ MAX_ID = 2**63 - 1
 
 
 def _integer(value: str, first: int, last: int, what: str) -> int:
-    if not (value.isascii() and value.isdigit()) or not first <= int(value) <= last:
+    number = whole_number(value)
+    if number is None or not first <= number <= last:
         raise ArgumentError(f"{what} is a whole number from {first} to {last}, got {value!r}")
-    return int(value)
+    return number
 
 
 @action("id", ActionKind.METADATA, Value.REQUIRED)

@@ -141,7 +141,8 @@ class _Walk:
         apply_actions(state, draft, node.actions)
         for ref in node.actions:
             known = state.registries.actions.get(ref.name)
-            if known is not None and known.kind is ActionKind.METADATA and ref.name.lower() != "phase":
+            fixed = known is not None and (known.kind is ActionKind.METADATA or known.name == "chain")
+            if fixed and ref.name.lower() != "phase":
                 state.fault(ref.span, "bad-default", f"{ref.name} cannot be a default action")
         if not draft.explicit_phase or not draft.disruptive:
             state.fault(node.span, "bad-default", "SecDefaultAction needs a phase and a disruptive action")
@@ -150,7 +151,8 @@ class _Walk:
         elif draft.phase in state.defaults:
             state.fault(node.span, "second-default", f"phase {draft.phase} already has a SecDefaultAction")
         else:
-            state.defaults[draft.phase] = tuple(ref for ref in node.actions if ref.name.lower() != "phase")
+            kept = (ref for ref in node.actions if ref.name.lower() not in {"phase", "chain"})
+            state.defaults[draft.phase] = tuple(kept)
 
     def _rule(self, node: SecRule | SecAction) -> None:
         draft = RuleDraft(span=node.span, raw=node.raw)

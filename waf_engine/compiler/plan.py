@@ -16,7 +16,7 @@ from waf_engine.compiler.effects import note_of
 from waf_engine.diagnostics import Diagnostic, Span
 from waf_engine.runtime.macros import text_expander
 from waf_engine.settings import Settings
-from waf_engine.types import Entry, Macro, Test, TransactionView, Transformation
+from waf_engine.types import Entry, Macro, Test, TransactionView, Transformation, whole_number
 
 if TYPE_CHECKING:
     from waf_engine.runtime.transaction import Transaction
@@ -26,10 +26,10 @@ PHASES = (1, 2, 3, 4, 5)
 
 def id_range(text: str) -> tuple[int, int] | None:
     """The first and the last id that ``942100`` or ``942100-942999`` stands for; None for anything else."""
-    first, dash, last = text.partition("-")
-    if not first.isdigit() or (dash and not last.isdigit()):
-        return None
-    return int(first), int(last) if dash else int(first)
+    first_text, dash, last_text = text.partition("-")
+    first = whole_number(first_text)
+    last = whole_number(last_text) if dash else first
+    return None if first is None or last is None else (first, last)
 
 
 class Phase(IntEnum):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 from waf_engine.compiler.static import PURE, SIDE_EFFECT_FREE, is_silent
 from waf_engine.runtime.evaluate import select_entries
 from waf_engine.runtime.reference import read_target
+from waf_engine.types import encode_argument
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,7 +138,7 @@ def _macro_keys(text: str) -> set[bytes] | None:
         collection, _, key = name.replace(":", ".", 1).partition(".")
         if collection.upper() != "TX" or not key:
             return None
-        found.add(key.lower().encode())
+        found.add(encode_argument(key).lower())
     return found
 
 

@@ -9,6 +9,7 @@ from waf_engine.compiler.static import PURE
 from waf_engine.operators.regex import WHOLE
 from waf_engine.runtime.macros import CompiledMacro, Reference, compile_macro
 from waf_engine.runtime.replay import Replay
+from waf_engine.types import encode_argument
 
 if TYPE_CHECKING:
     from waf_engine.compiler.plan import CompiledRule, Plan
@@ -36,7 +37,7 @@ def _notes_values(rule: CompiledRule) -> bool:
     operator = rule.operator
     if operator is None or operator.negated or len(rule.targets) != 1:
         return False
-    if operator.name != "rx" or operator.argument.encode() not in WHOLE or not rule.capture or rule.multi_match:
+    if operator.name != "rx" or encode_argument(operator.argument) not in WHOLE or not rule.capture or rule.multi_match:
         return False
     target = rule.targets[0]
     if target.count or target.exclusions or target.key or target.pattern or target.selector or target.variable.volatile:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from waf_engine.seclang.ast import Directive
 
 _MODES = {"secauditlogdirmode": "audit_log_dir_mode", "secauditlogfilemode": "audit_log_file_mode"}
-MAX_MODE = 0o7777
+MAX_MODE, MAX_MODE_DIGITS = 0o7777, 8
 
 
 @directive("SecAuditEngine")
@@ -95,7 +95,7 @@ def sec_audit_log_mode(state: State, node: Directive) -> None:
     if text.lower() == "default":
         state.settings[name] = getattr(Settings(), name)
         return
-    if not text or set(text) - set("01234567") or int(text[:8], 8) > MAX_MODE:
+    if not text or len(text) > MAX_MODE_DIGITS or set(text) - set("01234567") or int(text, 8) > MAX_MODE:
         raise ArgumentError(f"{node.name} takes an octal number such as 0640, got {text!r}")
     state.settings[name] = int(text, 8)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from waf_engine.diagnostics import ArgumentError
 from waf_engine.registry import Registry
+from waf_engine.types import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,9 +61,10 @@ def number(node: Directive, *, least: int = 0, most: int = MAX_NUMBER) -> int:
         ArgumentError: it is something else, or out of range.
     """
     text = one(node)
-    if not (text.isascii() and text.isdigit()) or not least <= int(text[:20]) <= most:
+    value = whole_number(text)
+    if value is None or not least <= value <= most:
         raise ArgumentError(f"{node.name} takes a whole number from {least} to {most}, got {text!r}")
-    return int(text)
+    return value
 
 
 def on_off(node: Directive) -> bool:

@@ -32,6 +32,9 @@ BLANKS = " \t\r\f\v"
 MAX_DIRECTIVE = 1_000_000
 """Characters of one directive, continuation lines joined: the longest of CRS 4.28 has 12,500."""
 
+MAX_LINES = 10_000
+"""Lines of one directive: after a fault they are read anew, so that it must not be the whole of a large text."""
+
 MAX_DIAGNOSTICS = 100
 """Faults reported of one text: whoever has more has named the wrong file (a binary, say)."""
 
@@ -88,11 +91,14 @@ class Statement:
     Attributes:
         text: the joined text.
         next: the index of the first line behind the directive.
+        whole: False when it has more than `MAX_LINES` lines, and what is here is their beginning.
     """
 
-    __slots__ = ("_file", "_pieces", "_starts", "next", "text")
+    __slots__ = ("_file", "_pieces", "_starts", "next", "text", "whole")
 
-    def __init__(self, file: str, text: str, pieces: list[tuple[int, int, int]], after: int) -> None:
+    def __init__(
+        self, file: str, text: str, pieces: list[tuple[int, int, int]], after: int, *, whole: bool = True
+    ) -> None:
         """Make a directive of its pieces.
 
         Args:
@@ -100,8 +106,9 @@ class Statement:
             text: the joined text.
             pieces: for each line: where it begins in the text, its line and its column, both from 1.
             after: the index of the first line behind the directive.
+            whole: see the class.
         """
-        self._file, self.text, self._pieces, self.next = file, text, pieces, after
+        self._file, self.text, self._pieces, self.next, self.whole = file, text, pieces, after, whole
         self._starts = [piece[0] for piece in pieces]
 
     def at(self, offset: int) -> Span:
@@ -163,7 +170,8 @@ def _read_continued(lines: Sequence[str], index: int, file: str, report: Report)
     parts: list[str] = []
     pieces: list[tuple[int, int, int]] = []
     length, continued = 0, True
-    while continued and index < len(lines):
+    last = min(len(lines), index + MAX_LINES)
+    while continued and index < last:
         line = lines[index]
         text = line.strip(_LINE_ENDS)
         index += 1
@@ -185,12 +193,13 @@ def _read_continued(lines: Sequence[str], index: int, file: str, report: Report)
             pieces.append((length, index, column))
             parts.append(text)
             length += len(text)
-    if continued and pieces:
+    whole = not continued or index == len(lines)
+    if continued and whole and pieces:
         place = Span(file, pieces[-1][1], pieces[-1][2] + len(parts[-1]))
         report.warning(
             "nothing-to-join", "the text ends with a backslash that joins nothing", place, "remove the backslash"
         )
-    return Statement(file, "".join(parts), pieces, index)
+    return Statement(file, "".join(parts), pieces, index, whole=whole)
 
 
 def _read_block(lines: Sequence[str], index: int, file: str) -> Statement:

@@ -26,6 +26,7 @@ from waf_engine.seclang.ast import (
 from waf_engine.seclang.lexer import (
     BLANKS,
     MAX_DIRECTIVE,
+    MAX_LINES,
     ODD_BLANKS,
     SMART_QUOTES,
     Locate,
@@ -40,6 +41,7 @@ from waf_engine.seclang.lexer import (
 )
 from waf_engine.seclang.parts import odd_blank, read_actions, read_operator, read_variables, smart_quote
 from waf_engine.source import SourceFile
+from waf_engine.types import encode_argument
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,8 +79,22 @@ def parse(text: str, file: str) -> tuple[tuple[Node, ...], tuple[Diagnostic, ...
 def parse_source(source: SourceFile) -> tuple[tuple[Node, ...], tuple[Diagnostic, ...]]:
     """Parse a loaded text; see `parse`."""
     report = Report()
+    if (place := _no_character(source)) is not None:
+        report.error("bad-character", "half of a surrogate pair is no character, and stands for no byte", place)
+        return (), report.result(source.lines)
     nodes = _Parser(source.name, source.lines, report).run()
     return tuple(nodes), report.result(source.lines)
+
+
+def _no_character(source: SourceFile) -> Span | None:
+    """The first character that no file can hold: a surrogate that no byte stands for. Only a given text has any."""
+    try:
+        encode_argument(source.text)
+    except UnicodeEncodeError as error:
+        wrong = source.text[error.start]
+        row = next(row for row, line in enumerate(source.lines) if wrong in line)
+        return Span(source.name, row + 1, source.lines[row].index(wrong) + 1)
+    return None
 
 
 def parse_variables(text: str, span: Span) -> tuple[tuple[VariableRef, ...], tuple[Diagnostic, ...]]:
@@ -173,6 +189,9 @@ class _Parser:
         if match is None:
             self.no_directive(statement)
             return None
+        if not statement.whole:
+            self.report.error("directive-too-long", f"a directive of more than {MAX_LINES} lines", statement.at(0))
+            raise _Fault
         if len(text) > MAX_DIRECTIVE and "`" not in text:
             message = f"a directive of {len(text)} characters, at most {MAX_DIRECTIVE} are read"
             self.report.error("directive-too-long", message, statement.at(0))
