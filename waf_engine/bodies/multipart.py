@@ -249,13 +249,14 @@ def _read_part(part: bytes, reader: _Reader, *, doubtful: bool, cut: bool = Fals
     headers = read_part_headers(part, limits.part_headers, cut=cut)
     reader.add_headers(headers)
     doubtful = doubtful or headers.doubtful
-    quoting = False
+    quoting = extended = False
     names: list[bytes] = []
     filenames: list[bytes] = []
     for disposition in headers.dispositions:
         parameters, clear = _read_disposition(disposition)
         doubtful = doubtful or not clear
         quoting = quoting or parameters.quoting
+        extended = extended or b"filename" in parameters.extended  # to PHP this is a field
         names += parameters.all(b"name")
         filenames += parameters.all(b"filename")
     if len(headers.dispositions) != 1 or len(names) != 1 or not names[0] or len(filenames) > 1:
@@ -280,7 +281,7 @@ def _read_part(part: bytes, reader: _Reader, *, doubtful: bool, cut: bool = Fals
             is_file = True
     if len(result.files) > limits.files:
         reader.flag("MULTIPART_FILE_LIMIT_EXCEEDED")
-    if not is_file or doubtful or quoting:
+    if not is_file or doubtful or quoting or extended:
         fields = [(each, content) for each in dict.fromkeys((name, names[-1] if names else name))]  # PHP: the last
         decoded = _decode(content, headers.transfer_encoding)
         if decoded != content:

@@ -31,6 +31,7 @@ class Parameters:
         quoting: the fault is one of quotes: a single quote, an open quote, text after a closing one.
         blanks: there is a blank beside a ``=``.
         quoted: names of the parameters whose value stood in double quotes.
+        extended: names that only RFC 2231's forms gave (``filename*=``), which some servers do not know.
     """
 
     entries: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -38,6 +39,7 @@ class Parameters:
     quoting: bool = False
     blanks: bool = False
     quoted: set[bytes] = field(default_factory=set)
+    extended: set[bytes] = field(default_factory=set)
 
     def all(self, name: bytes) -> list[bytes]:
         """The values of every parameter of a name, in order."""
@@ -136,6 +138,7 @@ def _join_extended(extended: list[tuple[bytes, bytes]], found: Parameters) -> No
             value, bad = percent_decode(value)
             found.malformed = found.malformed or bad
         joined.setdefault(base, []).append((int(number) if number else -1, value))
+    found.extended = joined.keys() - {name for name, _ in found.entries}
     for base, sections in joined.items():
         whole = [value for index, value in sections if index < 0]
         found.entries += [(base, value) for value in whole]
