@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 BLOCK = re.compile(r"<!-- ([a-z]+)(?:: ([^\n]*?))? -->\n```\w*\n(.*?)```", re.DOTALL)
 MADE_FOR_ALL = {"8080": "front", "8000": "site", "9000": "agent"}
 """Ports as the pages write them; a test has its own in their place."""
+PATIENCE = (
+    (r"timeout hello \S+", "timeout hello 30s"),
+    (r"timeout processing \S+", "timeout processing 60s"),
+    (r"timeout connect \S+", "timeout connect 30s"),
+    (r"timeout (client|server|http-request) \d+s", r"timeout \1 60s"),
+    (r"wait-for-body time \S+", "wait-for-body time 30s"),
+    (r"(server .* check( inter 2s)?)$", r"\1 fall 1000"),
+    (r"(server .* check inter 2s) backup$", r"\1 fall 1000 backup"),
+)
+"""Times as the pages write them, and such that no busy machine exceeds them."""
 
 
 def page(name: str) -> str:
@@ -44,6 +54,13 @@ def check(binary: str, folder: Path, config: str = "haproxy.cfg") -> str:
     return "\n".join(told) if done.returncode == 0 else done.stdout + done.stderr
 
 
+def patient(text: str) -> str:
+    """A configuration of HAProxy with longer times than the page has."""
+    for written, time in PATIENCE:
+        text = re.sub(written, time, text, flags=re.MULTILINE)
+    return text
+
+
 @dataclass
 class Stage:
     """A folder with the files of a page, and ports of this test in the place of those that the page writes."""
@@ -51,6 +68,8 @@ class Stage:
     processes: Processes
     site: Site
     ports: dict[str, int] = field(default_factory=dict)
+    patient: bool = True
+    """Whether HAProxy waits longer than the page says; not where it waits for what will not come."""
 
     @property
     def folder(self) -> Path:
@@ -60,6 +79,8 @@ class Stage:
         """A text of the page for this machine."""
         for written, name in MADE_FOR_ALL.items():
             text = re.sub(rf"(:| ){written}\b", rf"\g<1>{self.ports[name]}", text)
+        if self.patient:
+            text = patient(text)
         return text.replace("/etc/haproxy/coraza.cfg", str(self.folder / "coraza.cfg"))
 
     def write(self, name: str, text: str) -> None:

@@ -64,6 +64,7 @@ def _lines(name: str) -> str:
     ("name", "status"), [("closed", 504), ("demanding", 504), ("open", 200), ("mixed", 200), ("", 200)]
 )
 def test_the_agent_is_gone(here: Stage, haproxy_binary: str, name: str, status: int):
+    here.patient = False
     _start(here, haproxy_binary, _lines(name) if name else "")
 
     assert fetch(here.ports["front"], "/").status == status

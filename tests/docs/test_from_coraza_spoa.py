@@ -74,4 +74,4 @@ def test_the_command_line_of_an_old_unit_starts(processes: Processes):
     wait_for_port(port, agent)
     agent.terminate()
 
-    assert agent.wait(30) == 0
+    assert agent.wait(120) == 0

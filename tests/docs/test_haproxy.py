@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.adapters.harness import fetch
+from tests.adapters.workers.stand import until
 from tests.docs.pages import Stage, block, blocks, check, page, stage
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ SecRule ARGS:do "@streq deny" "id:1,phase:2,deny,log,msg:'deny'"
 SecRule ARGS:do "@streq redirect" "id:2,phase:2,redirect:/elsewhere,log,msg:'redirect'"
 SecRule ARGS:do "@streq drop" "id:3,phase:2,drop,log,msg:'drop'"
 SecRule RESPONSE_BODY "@contains root:x:0:0" "id:4,phase:4,deny,log,msg:'a leak'"
+SecRule REQUEST_URI "@beginsWith /later" "id:5,phase:3,pass,log,msg:'a head'"
 """
 
 
@@ -96,6 +98,10 @@ def _answer(port: int, target: str) -> None:
 @pytest.mark.slow
 def test_a_response_body_in_a_later_packet_is_seen_by_the_group_only(here: Stage, haproxy_binary: str):
     """The site sends the head, and the body when the test allows it."""
+
+    def heads() -> int:
+        return (here.folder / "agent.out").read_text().count('[id "5"]')
+
     _start(here, haproxy_binary)
     release = here.site.release
     allow = threading.Timer(0.2, release.set)
@@ -114,12 +120,18 @@ def test_a_response_body_in_a_later_packet_is_seen_by_the_group_only(here: Stage
     here.write("haproxy.cfg", whole)
     old = here.processes.started[-1]
     old.terminate()
-    old.wait(10)
+    old.wait(60)
     here.start_haproxy(haproxy_binary)
-    allow = threading.Timer(0.2, release.set)
-    allow.start()
+    judged = heads()
+
+    def allow_when_judged() -> None:
+        until(lambda: heads() > judged)
+        release.set()
+
+    allowing = threading.Thread(target=allow_when_judged)
+    allowing.start()
     late = fetch(here.ports["front"], "/later")
-    allow.join()
+    allowing.join()
 
     assert (late.status, late.body[:10]) == (200, b"root:x:0:0")
 

@@ -73,6 +73,7 @@ def test_the_numbers_that_haproxy_gets(here: Stage, haproxy_binary: str, wrong: 
             "    option set-on-error",
             "    max-frame-size 300\n    no option send-frag-payload\n    option set-on-error",
         )
+    here.patient = wrong != "no agent"
     here.write("haproxy.cfg", whole)
     here.write("coraza.cfg", spoe)
     agent = block("haproxy.md", "agent", "config.yml")

@@ -27,6 +27,7 @@ from tests.adapters.harness import (
     out_of_the_way,
     wait_for_port,
 )
+from tests.docs.pages import patient
 from tests.spop_proto.support import notify as notify_frame
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def test_behind_haproxy(processes: Processes, kind: str, command: tuple[str, ...
         assert text.count(f":{written}") == 1
         text = text.replace(f":{written}", f":{real}")
     config.write_text(text)
+    for path in processes.folder.glob("*.cfg"):
+        path.write_text(patient(path.read_text()))
     script, *rest = command
     with site, _serving(site):
         agent = processes.start([sys.executable, script, f"127.0.0.1:{agent_port}", *rest], "agent.out")
@@ -158,7 +161,7 @@ def test_the_loop_of_ones_own_survives_what_haproxy_does() -> None:
 
 
 def _status(port: int, source: str) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10, source_address=(source, 0))
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60, source_address=(source, 0))
     try:
         connection.request("GET", "/")
         return connection.getresponse().status
