@@ -302,7 +302,7 @@ def test_each_metric_that_is_written_can_be():
 
 
 def test_the_cost_of_a_request_with_its_response_is_bounded(recorder: Recorder):
-    """20 microseconds at the most; half of that is usual on a machine of 2024, see docs/metrics.md."""
+    """Some ten microseconds on a machine of 2024, see docs/metrics.md; 100 calls of a method take seven there."""
     waf = _waf()
     transaction = _run(waf, "notice", recorder)
     matched = transaction.matched_rules
@@ -310,9 +310,15 @@ def test_the_cost_of_a_request_with_its_response_is_bounded(recorder: Recorder):
     timer = recorder.timer("shop")
     assert timer is not None
     run = timer(lambda _transaction, _phase: None)
-    best = 1.0
+    plain = _Plain()
+    best = calls = 1.0
     for _ in range(20):
-        begin = time.perf_counter()
+        begin = time.thread_time()
+        for _ in range(100):
+            for number in range(100):
+                plain.add(number)
+        calls = min(calls, (time.thread_time() - begin) / 100)
+        begin = time.thread_time()
         for _ in range(100):
             for _message in range(2):
                 recorder.received(900, notify)
@@ -324,6 +330,16 @@ def test_the_cost_of_a_request_with_its_response_is_bounded(recorder: Recorder):
             recorder.request("shop", transaction, None)
             recorder.matched("shop", transaction, matched)
             recorder.response("shop", transaction, None)
-        best = min(best, (time.perf_counter() - begin) / 100)
+        best = min(best, (time.thread_time() - begin) / 100)
 
-    assert best < 40e-6
+    assert best < 6 * calls, f"{best * 1e6:.1f} us, 100 calls take {calls * 1e6:.1f} us"
+
+
+class _Plain:
+    """What the machine's speed is measured with."""
+
+    def __init__(self) -> None:
+        self.sum = 0
+
+    def add(self, number: int) -> None:
+        self.sum += number
