@@ -104,7 +104,7 @@ def run(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProces
         env={**os.environ, **env},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
         check=False,
     )
 

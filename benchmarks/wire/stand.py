@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ defaults
     mode http
     timeout client 60s
     timeout server 60s
-    timeout connect 5s
+    timeout connect 60s
     timeout http-request 60s
 """
 FRONTEND = """
@@ -47,7 +48,7 @@ spoe-agent {name}-agent
     messages coraza-req
     option var-prefix waf
     option set-on-error error
-    timeout hello 5s
+    timeout hello 60s
     timeout idle 2m
     timeout processing 30s
     use-backend {name}-agents
@@ -145,8 +146,11 @@ class Stand:
 
 def cpu_seconds(pid: int) -> float:
     """Processor time of all threads of a process so far, to the nanosecond."""
-    tasks = Path(f"/proc/{pid}/task")
-    return sum(int((task / "schedstat").read_text(encoding="ascii").split()[0]) for task in tasks.iterdir()) / 1e9
+    nanoseconds = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):  # a thread that has ended meanwhile
+            nanoseconds += int((task / "schedstat").read_text(encoding="ascii").split()[0])
+    return nanoseconds / 1e9
 
 
 def _tree(pid: int) -> list[int]:

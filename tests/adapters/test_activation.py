@@ -35,7 +35,7 @@ def child(*sockets: socket.socket, name: str = "", **variables: str) -> list[str
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=120,
         check=True,
     )
     return done.stdout.splitlines()

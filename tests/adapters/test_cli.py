@@ -128,7 +128,7 @@ def _on_a_terminal(words: list[str], folder: Path, **environment: str) -> bytes:
         while some := os.read(terminal, 65536):
             shown += some
     os.close(terminal)
-    process.wait(30)
+    process.wait(120)
     return shown
 
 

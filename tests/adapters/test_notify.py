@@ -39,8 +39,9 @@ def test_what_is_told(systemd: socket.socket):
 
 def test_an_abstract_socket(monkeypatch: pytest.MonkeyPatch):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.bind("\0spoa-waf-test-notify")
-        monkeypatch.setenv("NOTIFY_SOCKET", "@spoa-waf-test-notify")
+        name = f"spoa-waf-test-notify-{os.getpid()}"
+        sock.bind(f"\0{name}")
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
         Notifier().ready()
 
         assert sock.recv(100) == b"READY=1"

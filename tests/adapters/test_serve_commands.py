@@ -207,7 +207,7 @@ def test_profiles_are_written_at_the_end(processes: Processes) -> None:
     client.close()
     agent.send_signal(signal.SIGTERM)
 
-    assert agent.wait(30) == 0
+    assert agent.wait(120) == 0
     functions = {name for _, _, name in pstats.Stats(str(processes.folder / "cpu")).stats}  # type: ignore[attr-defined]  # untyped
     assert "receive_data" in functions
     assert tracemalloc.Snapshot.load(str(processes.folder / "mem")).statistics("filename")

@@ -188,6 +188,7 @@ def test_the_agent_needs_no_system_call_that_the_unit_forbids(processes: Process
     serve = [sys.executable, "-m", "adapters", "serve", "-c", "config.yml"]
     tracer = processes.start([str(strace), "-f", "-qq", "-o", "calls", *serve], "agent.out")
     wait_for_port(port, tracer)
+    wait_for_port(metrics, tracer)
     client = Client(("127.0.0.1", port))
     client.hello()
     client.ask(1)
@@ -197,7 +198,7 @@ def test_the_agent_needs_no_system_call_that_the_unit_forbids(processes: Process
     os.kill(int(child), signal.SIGHUP)
     os.kill(int(child), signal.SIGUSR1)
     os.kill(int(child), signal.SIGTERM)
-    tracer.wait(30)
+    tracer.wait(200)
     seen = set(
         re.findall(r"^\d+ +([a-z_0-9]+)\(", (processes.folder / "calls").read_text("utf-8", "replace"), re.MULTILINE)
     )
