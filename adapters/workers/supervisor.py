@@ -219,7 +219,8 @@ class Supervisor:
     def _step(self) -> None:
         """Wait for something, and do it."""
         for key, _ in self._selector.select(self._tick()):
-            if key.fileobj in self._selector.get_map():  # what came before it in this round may have closed it
+            # What came before it in this round may have closed it. A closed line cannot be looked up by itself.
+            if self._selector.get_map().get(key.fd) is key:
                 key.data()
         now = time.monotonic()
         self._reap()

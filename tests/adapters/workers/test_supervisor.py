@@ -10,11 +10,14 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
+from functools import partial
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from adapters.workers.supervisor import Supervisor
 from spop_proto import AgentDisconnect, Message, Notify
 from tests.adapters.conformance import Client
 from tests.adapters.harness import ROOT, free_ports, wait_for_port
@@ -423,6 +426,28 @@ def test_faults_at_the_start_are_shown_and_end_it(processes: Processes) -> None:
     assert done.returncode == 1
     assert b"cannot listen on" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+def test_what_was_closed_meanwhile_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two generations have something to say at the same time, and the first that is heard ends the other."""
+    (tmp_path / "config.yml").write_text(CONFIG.format(port=0, autoreload="false", drain=1000))
+    supervisor, lines, heard = Supervisor(tmp_path / "config.yml"), [Pipe(), Pipe()], list[int]()
+    monkeypatch.setattr(supervisor, "_reap", lambda: None)
+
+    def hear(number: int) -> None:
+        heard.append(number)
+        other = lines[1 - number][0]
+        supervisor._selector.unregister(other)
+        other.close()
+
+    for number, (ours, theirs) in enumerate(lines):
+        supervisor._register(ours, partial(hear, number))
+        theirs.send("something")
+    supervisor._step()
+
+    assert len(heard) == 1
+    for each in (*itertools.chain(*lines), supervisor._selector, supervisor._shared):
+        each.close()
 
 
 AUDITED = """\
