@@ -15,6 +15,7 @@ from adapters.sockets import listen
 from adapters.threaded import ThreadedAgent
 from tests.adapters.harness import Processes, Site, fetch, free_ports
 from tests.adapters.proc import descendants
+from tests.docs.pages import patient
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -325,7 +326,7 @@ def test_the_list_form_with_groups(
     processes: Processes, haproxy_binary: str, site: Site, corpora: Path, form: str
 ) -> None:
     port, agent_port = free_ports(2)
-    tools = corpora / "tools" / "ftw"
+    tools = _patient_tools(corpora, processes.folder)
     processes.start_agent(LIST.format(agent=agent_port, form=form), agent_port)
     environment = {"FTW_PORT": port, "FTW_BACKEND_PORT": site.port, "FTW_AGENT_PORT": agent_port, "FTW_BUFSIZE": 65536}
     words = {name: str(value) for name, value in environment.items()}
@@ -349,7 +350,7 @@ def test_the_list_form_with_the_embedded_rules(
     processes: Processes, haproxy_binary: str, site: Site, corpora: Path
 ) -> None:
     port, agent_port = free_ports(2)
-    tools = corpora / "tools" / "ftw"
+    tools = _patient_tools(corpora, processes.folder)
     directives = "directives: |\n      Include @recommended.conf\n      Include @baseline/*.conf\n"
     config = LIST.format(agent=agent_port, form="console").replace('directives: ""', directives)
     processes.start_agent(config.replace("name: ftw", "name: unused"), agent_port)
@@ -400,6 +401,15 @@ def post_at_once(port: int, form: bytes) -> int:
     with socket.create_connection(("127.0.0.1", port), 60) as client:
         client.sendall(f"{head}Content-Type: application/x-www-form-urlencoded\r\n\r\n".encode() + form)
         return int(client.makefile("rb").readline().split()[1])
+
+
+def _patient_tools(corpora: Path, folder: Path) -> Path:
+    """A copy of the configurations for go-ftw, whose times a busy machine does not exceed."""
+    made = folder / "ftw"
+    made.mkdir()
+    for path in (corpora / "tools" / "ftw").glob("*.cfg"):
+        (made / path.name).write_text(patient(path.read_text()))
+    return made
 
 
 def _until(condition: object, *, seconds: float = 60) -> None:

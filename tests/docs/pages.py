@@ -22,8 +22,8 @@ BLOCK = re.compile(r"<!-- ([a-z]+)(?:: ([^\n]*?))? -->\n```\w*\n(.*?)```", re.DO
 MADE_FOR_ALL = {"8080": "front", "8000": "site", "9000": "agent"}
 """Ports as the pages write them; a test has its own in their place."""
 PATIENCE = (
-    (r"timeout hello \S+", "timeout hello 30s"),
-    (r"timeout processing \S+", "timeout processing 60s"),
+    (r"timeout +hello +\S+", "timeout hello 30s"),
+    (r"timeout +processing +\S+", "timeout processing 60s"),
     (r"timeout connect \S+", "timeout connect 30s"),
     (r"timeout (client|server|http-request) \d+s", r"timeout \1 60s"),
     (r"wait-for-body time \S+", "wait-for-body time 30s"),
