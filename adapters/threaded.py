@@ -22,10 +22,10 @@ from spop_proto import AgentConnection, ConnectionFailed, Notify
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from adapters.answering import Handler
-    from spop_proto import Event, Limits
+    from spop_proto import Action, Event, Limits
 
     Jobs = queue.SimpleQueue[Callable[[], None] | None]
 
@@ -57,7 +57,7 @@ class ThreadedAgent:
         max_connections: int = MAX_CONNECTIONS,
         workers: int = 0,
     ) -> None:
-        self._listeners, self._handler, self._limits = tuple(listeners), handler, limits
+        self._listeners, self._handler, self._limits = tuple(listeners), _without_exit(handler), limits
         self._reporter = Reporter(logger)
         self._free = threading.BoundedSemaphore(max_connections)
         self._threads: set[threading.Thread] = set()
@@ -121,6 +121,18 @@ class ThreadedAgent:
             self._threads.discard(threading.current_thread())
             with contextlib.suppress(ValueError):
                 self._free.release()
+
+
+def _without_exit(handler: Handler) -> Handler:
+    """A handler whose sys.exit is an error as any other: it would end a thread without a word, and not the program."""
+
+    def run(notify: Notify) -> Iterable[Action]:
+        try:
+            return tuple(handler(notify))
+        except SystemExit as error:
+            raise RuntimeError("the handler called sys.exit") from error
+
+    return run
 
 
 def _work(jobs: Jobs) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -34,6 +35,18 @@ class TestThreaded(Conformance):
             assert not thread.is_alive()
 
         return agent.stop, join
+
+
+    def test_a_handler_that_calls_exit_is_answered_and_ends_nobody(self, start: Callable[..., Running]) -> None:
+        def handler(asked: Notify) -> list[SetVar]:
+            return echo(asked) if asked.stream_id % 10 == 0 else sys.exit(1)
+
+        client = start(handler).client()
+        client.hello()
+
+        for number in range(1, 10):  # one more than there are workers
+            assert client.ask(number) == {"error": 512, "reason": "internal-error"}
+        assert client.ask(10)["stream"] == 10
 
 
 class TestWorkers(TestThreaded):
