@@ -41,6 +41,7 @@ _SCOPE_WORDS = {
 _SCOPE_OF_NUMBER = {int(scope): scope for scope in Scope}
 _VARIABLE_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._")
 _SHOWN = 40
+_WARN_THE_CALLER_OF_SEND = 5
 _LONGEST_VARIABLE = 63
 """HAProxy's bound for ``scope.prefix.name`` (spop.md 1.4)."""
 
@@ -269,7 +270,8 @@ def _action_head(kind: int, scope: Scope, name: str, warn_above: int) -> bytes:
         )
     if len(name) > warn_above:
         warnings.warn(
-            f"variable name {name!r}: HAProxy drops it if scope.prefix.name exceeds {_LONGEST_VARIABLE}", stacklevel=2
+            f"variable name {name!r}: HAProxy drops it if scope.prefix.name exceeds {_LONGEST_VARIABLE}",
+            stacklevel=_WARN_THE_CALLER_OF_SEND,
         )
     count = _SET_VAR_ARGUMENTS if kind == _SET_VAR else _UNSET_VAR_ARGUMENTS
     return bytes((kind, count, scope)) + encode_string(name.encode("ascii"))

@@ -844,3 +844,12 @@ def test_idle_is_when_nothing_is_begun():
     connection.drain()
     flush(connection)
     assert not connection.idle
+
+
+def test_a_long_name_warns_where_the_answer_is_sent():
+    connection = running_agent()
+    connection.receive_data(notify(1, 1))
+
+    with pytest.warns(UserWarning, match="HAProxy drops it") as warned:
+        connection.send(Ack(1, 1, (SetVar(Scope.SESSION, "seen_where_it_is_sent_" + "x" * 30, 1),)))
+    assert warned[0].filename == __file__
