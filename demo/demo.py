@@ -39,7 +39,7 @@ START_SECONDS = 120
 """How long a process may take until it listens; the agent needs about one second."""
 
 PATIENCE = 60
-"""How often a request is sent that gets no verdict."""
+"""How often a request is sent again that gets no verdict."""
 
 VERDICT, SUMMARY = "199040", "199130"
 """The embedded rules that deny a request whose score is too high, and that report the scores of any."""
@@ -239,12 +239,14 @@ def show(port: int, log: AgentLog, console: Console) -> bool:
     table.add_column("Why: the rules that matched, and on what", ratio=5, overflow="fold")
     right = True
     for example in EXAMPLES:
+        log.new_hits()
+        status, milliseconds = send(port, example)
         for _ in range(PATIENCE):
-            log.new_hits()
-            status, milliseconds = send(port, example)
             if status != http.HTTPStatus.GATEWAY_TIMEOUT:
                 break
             time.sleep(0.5)  # no verdict in time: so busy a machine may be, above all at the very first start
+            log.new_hits()
+            status, milliseconds = send(port, example)
         blocked = status == http.HTTPStatus.FORBIDDEN
         right = right and blocked == example.attack and status in (200, 403)
         answer = Text(f"{status} {'blocked' if blocked else 'passed'}", "bold red" if blocked else "bold green")
