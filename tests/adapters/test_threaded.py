@@ -36,7 +36,6 @@ class TestThreaded(Conformance):
 
         return agent.stop, join
 
-
     def test_a_handler_that_calls_exit_is_answered_and_ends_nobody(self, start: Callable[..., Running]) -> None:
         def handler(asked: Notify) -> list[SetVar]:
             return echo(asked) if asked.stream_id % 10 == 0 else sys.exit(1)
