@@ -310,6 +310,7 @@ def test_without_threads_a_slow_reader_holds_nothing_up(tmp_path: Path):
             break
     logs.allow_threads()
     logger.info("last")
+    assert select.select([reader], [], [], 60)[0]
     logs.close()
     assert os.read(reader, 100).endswith(b"INF last\n")
     os.close(reader)
@@ -369,6 +370,8 @@ def test_a_disk_that_is_full_stops_nobody_and_is_counted() -> None:
     logger = logs.logger("test", INFO, [Sink("/dev/full")])
     for _ in range(3):
         event(logger, INFO, "x")
+    while logs.lost < 3:  # a thread writes them, which `keep` gives two seconds
+        threading.Event().wait(0.01)
     logs.keep([])
 
     assert logs.lost == 3

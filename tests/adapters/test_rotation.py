@@ -49,7 +49,7 @@ def _threads_end() -> Iterator[None]:
     yield
     for thread in threading.enumerate():
         if thread.name.startswith("old logs"):
-            thread.join(5)
+            thread.join(60)
 
 
 def _rotator(
@@ -215,7 +215,7 @@ def test_it_is_compressed_by_a_thread_after_a_while(log: Path, clock: Clock):
     _set_aside(rotator, log, threads=True)
     for thread in threading.enumerate():
         if thread.name.startswith("old logs"):
-            thread.join(5)
+            thread.join(60)
 
     assert waited == [module.GRACE]
     assert _names(log) == ["server-2022-08-14T09-12-45.678.log.gz"]
