@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import time
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.adapters.harness import Processes, Site, fetch, free_ports
+from tests.adapters.harness import fetch, free_ports, wait_for_port
 from tests.adapters.test_haproxy import CORAZA_CFG, HAPROXY_CFG
+from tests.adapters.workers.stand import PATIENT, children, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from tests.adapters.harness import Processes, Site
 
 pytestmark = [pytest.mark.haproxy, pytest.mark.slow]
 
@@ -44,6 +45,8 @@ applications:
       SecRule ARGS "@contains attack" "id:100,phase:2,deny,log,msg:'an attack',severity:CRITICAL,tag:attack-sqli"
       SecRule RESPONSE_HEADERS:X-Leak "@streq secret" "id:101,phase:3,deny,status:403,log,msg:'a leak',severity:ERROR"
 """
+CLOSE_WAIT = "08"
+"""A state of connections in /proc/net/tcp."""
 ENGINE = {"engine": "shop", "namespace": "", "driver_type": "spoa"}
 SHOP = {"application": "shop"}
 
@@ -53,10 +56,12 @@ class Stand:
         self.folder: Path = processes.folder
         self.port, self.agent, self.metrics = free_ports(3)
         self.config = CONFIG.format(agent=self.agent, metrics=self.metrics, workers=workers)
-        self.process = processes.start_agent(self.config, self.agent)
+        (self.folder / "config.yml").write_text(self.config)
+        self.process = processes.start([sys.executable, "-c", PATIENT, "serve", "-c", "config.yml"], "agent.out")
+        wait_for_port(self.agent, self.process)
         cfg = HAPROXY_CFG.format(port=self.port, site=site.port, agent=self.agent)
         (self.folder / "haproxy.cfg").write_text(cfg)
-        (self.folder / "coraza.cfg").write_text(CORAZA_CFG)
+        (self.folder / "coraza.cfg").write_text(CORAZA_CFG.format(hello="30s", processing="5m"))
         processes.start_haproxy(binary, self.folder / "haproxy.cfg", self.port)
 
     def send(self, clean: int = 0, odd: int = 0, attacks: int = 0, leaks: int = 0) -> None:
@@ -66,7 +71,7 @@ class Stand:
 
     def get(self, path: str) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}{path}", timeout=5) as reply:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}{path}", timeout=60) as reply:
                 return reply.status, reply.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -123,12 +128,12 @@ def test_one_process(haproxy_binary: str, site: Site, processes: Processes) -> N
 
     # A reload sets nothing back, a bad one neither.
     stand.process.send_signal(signal.SIGHUP)
-    _until(lambda: stand.value("spoa_waf_reloads_total", result="success") == 1)
+    until(lambda: stand.value("spoa_waf_reloads_total", result="success") == 1)
     stand.send(clean=1, attacks=1)
     stand.check(clean=6, odd=3, attacks=5, leaks=2)
     (stand.folder / "config.yml").write_text(stand.config.replace("SecRuleEngine On", "SecRuleEngine Maybe"))
     stand.process.send_signal(signal.SIGHUP)
-    _until(lambda: stand.value("spoa_waf_reloads_total", result="failure") == 1)
+    until(lambda: stand.value("spoa_waf_reloads_total", result="failure") == 1)
     assert stand.value("spoa_waf_last_reload_successful") == 0
     stand.check(clean=6, odd=3, attacks=5, leaks=2)
 
@@ -141,32 +146,27 @@ def test_four_workers_of_which_some_are_killed(haproxy_binary: str, site: Site, 
 
     for restarts in (1, 2):
         os.kill(_worker_of(stand), signal.SIGKILL)
-        _until(lambda: stand.value("spoa_waf_worker_restarts_total", reason="died") == restarts)  # noqa: B023
-        _until(lambda: stand.value("spoa_waf_workers") == 4)
+        until(lambda: stand.value("spoa_waf_worker_restarts_total", reason="died") == restarts)  # noqa: B023
+        until(lambda: stand.value("spoa_waf_workers") == 4)
+        until(lambda: not _half_closed(stand.agent))  # HAProxy knows it, too
         assert stand.value("coraza_waf_requests_total") == 24
     stand.send(clean=4, attacks=2)
     stand.check(clean=13, odd=6, attacks=8, leaks=3)
 
     stand.process.send_signal(signal.SIGHUP)
-    _until(lambda: stand.value("spoa_waf_reloads_total", result="success") == 1)
+    until(lambda: stand.value("spoa_waf_reloads_total", result="success") == 1)
     stand.send(clean=2, attacks=1)
     stand.check(clean=15, odd=6, attacks=9, leaks=3)
     assert stand.get("/readyz") == (200, "ready\n")
 
 
+def _half_closed(port: int) -> bool:
+    """Whether there are connections to this port of which only the other end is closed."""
+    ends = (line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:])
+    return any(end[2].endswith(f":{port:04X}") and end[3] == CLOSE_WAIT for end in ends)
+
+
 def _worker_of(stand: Stand) -> int:
     """The process of a worker: a child of a child of the agent, that is."""
-    children = _children(stand.process.pid)
-    (workers,) = [found for child in children if (found := _children(child))]
+    (workers,) = [found for child in children(stand.process.pid) if (found := children(child))]
     return workers[0]
-
-
-def _children(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
-
-
-def _until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

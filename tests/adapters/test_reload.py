@@ -89,7 +89,7 @@ def ask(agent: Agent, query: str) -> object:
     return answer.get("action")
 
 
-def until(condition: Callable[[], bool], *, seconds: float = 20) -> None:
+def until(condition: Callable[[], bool], *, seconds: float = 60) -> None:
     pause = threading.Event()
     for _ in range(int(seconds / 0.02)):
         if condition():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import socket
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +63,7 @@ class Agent:
 
     def says(self, wait_for: str, before: int = 0) -> None:
         """Return when the log says so more often than before."""
-        for _ in range(500):
+        for _ in range(3000):  # a minute
             if self.log().count(wait_for) > before:
                 return
             try:
@@ -72,12 +75,21 @@ class Agent:
 
 
 def refused(port: int) -> bool:
-    """Whether connections are refused, within a second or so."""
-    for _ in range(200):
+    """Whether connections are refused, sooner or later."""
+    pause = threading.Event()
+    for _ in range(3000):
         with socket.socket() as sock:
-            if sock.connect_ex(("127.0.0.1", port)):
+            sock.settimeout(1)  # of those that were taken for it before, the kernel keeps only so many
+            if sock.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED:
                 return True
+        pause.wait(0.02)
     return False
+
+
+def write(path: Path, text: str) -> None:
+    """As one change, for those who look at the file meanwhile."""
+    path.with_suffix(".new").write_text(text)
+    path.with_suffix(".new").rename(path)
 
 
 def _ask(client: Client, stream: int, query: str, **more: Any) -> dict[str, Any]:
@@ -117,7 +129,7 @@ def test_serve_reload_and_stop(processes: Processes) -> None:
 
     agent.process.send_signal(signal.SIGTERM)
     assert client.rest() == [AgentDisconnect()]
-    assert agent.process.wait(10) == 0
+    assert agent.process.wait(60) == 0
     assert agent.log().splitlines()[-1].endswith("INF stopped")
     client.close()
 
@@ -146,7 +158,7 @@ def test_the_audit_log_is_reopened_and_written_out_at_the_end(processes: Process
     client.close()
     agent.process.send_signal(signal.SIGTERM)
 
-    assert agent.process.wait(10) == 0
+    assert agent.process.wait(60) == 0
     assert log.read_text().count('"is_interrupted":true') == 2
 
 
@@ -156,7 +168,7 @@ def test_int_stops_as_well_and_a_unix_socket_is_removed(processes: Processes) ->
     (processes.folder / "rules.conf").write_text(RULES)
     (processes.folder / "config.yml").write_text(CONFIG.format(bind=f"unix://{path}"))
     process = processes.start([sys.executable, "-m", "adapters", "serve"], "agent.out")
-    for _ in range(500):
+    for _ in range(6000):
         with socket.socket(socket.AF_UNIX) as probe:
             if probe.connect_ex(str(path)) == 0:
                 break
@@ -167,7 +179,7 @@ def test_int_stops_as_well_and_a_unix_socket_is_removed(processes: Processes) ->
     assert _ask(client, 1, "q=attack")["fail"] == 1
     process.send_signal(signal.SIGINT)
 
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     assert not path.exists()
     assert (processes.folder / "agent.out").read_text().count("listening") == 1, "said on the terminal as well"
     client.close()
@@ -176,7 +188,7 @@ def test_int_stops_as_well_and_a_unix_socket_is_removed(processes: Processes) ->
 @pytest.mark.slow
 def test_the_module_is_the_command() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "adapters", "version"], cwd=ROOT, capture_output=True, check=True, timeout=30
+        [sys.executable, "-m", "adapters", "version"], cwd=ROOT, capture_output=True, check=True, timeout=120
     )
 
     assert done.stdout.startswith(b"version\t")
@@ -184,26 +196,26 @@ def test_the_module_is_the_command() -> None:
 
 @pytest.mark.slow
 def test_stop_waits_for_responses_and_a_second_signal_does_not(processes: Processes) -> None:
-    agent = Agent(processes)
+    agent = Agent(processes, config="drain_timeout_ms: 600000\n" + CONFIG)
     client = agent.client()
     assert _ask(client, 1, "q=word")["fail"] == 0
     agent.signal(signal.SIGTERM, wait_for="stopping")
     assert refused(agent.port)
     assert _response(client, 3, "t1")["fail"] == 0
     assert client.rest() == [AgentDisconnect()]
-    assert agent.process.wait(10) == 0
+    assert agent.process.wait(60) == 0
     client.close()
 
 
 @pytest.mark.slow
 def test_a_second_signal_ends_at_once(processes: Processes) -> None:
-    agent = Agent(processes, config="drain_timeout_ms: 60000\n" + CONFIG)
+    agent = Agent(processes, config="drain_timeout_ms: 600000\n" + CONFIG)
     client = agent.client()
     assert _ask(client, 1, "q=word")["fail"] == 0
     agent.signal(signal.SIGTERM, wait_for="stopping")
     agent.process.send_signal(signal.SIGINT)
 
-    assert agent.process.wait(10) == 0
+    assert agent.process.wait(60) == 0
     assert "stopping at once" in agent.log()
     client.close()
 
@@ -213,9 +225,9 @@ def test_a_changed_file_is_a_reload(processes: Processes) -> None:
     agent = Agent(processes, config="autoreload: true\n" + CONFIG)
     client = agent.client()
     assert _ask(client, 1, "q=word")["fail"] == 0
-    (agent.folder / "rules.conf").write_text("SecNonsense")
+    write(agent.folder / "rules.conf", "SecNonsense")
     agent.says("not reloaded")
-    (agent.folder / "rules.conf").write_text(RULES.replace("attack", "word"))
+    write(agent.folder / "rules.conf", RULES.replace("attack", "word"))
     agent.says("logs reopened")
 
     assert _ask(client, 3, "q=word")["fail"] == 1
@@ -226,8 +238,13 @@ def test_a_changed_file_is_a_reload(processes: Processes) -> None:
 def test_reloads_leak_no_log_files(processes: Processes) -> None:
     agent = Agent(processes)
 
-    def open_files() -> int:
-        return len(list(Path(f"/proc/{agent.process.pid}/fd").iterdir()))
+    def open_files() -> list[str]:
+        """Of its folder: connections come and go as they like."""
+        names = []
+        for number in Path(f"/proc/{agent.process.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed since then
+                names.append(str(number.readlink()))
+        return sorted(name for name in names if name.startswith(str(agent.folder)))
 
     agent.signal(signal.SIGHUP, wait_for="logs reopened")
     before = open_files()
@@ -236,6 +253,7 @@ def test_reloads_leak_no_log_files(processes: Processes) -> None:
     (agent.folder / "config.yml").write_text(agent.config.replace("b.log", "other.log").format(bind="nonsense"))
     agent.signal(signal.SIGHUP, wait_for="not reloaded")
 
+    assert len(before) >= 2
     assert open_files() == before
 
 
@@ -243,7 +261,7 @@ def test_reloads_leak_no_log_files(processes: Processes) -> None:
 def test_systemd_is_told(processes: Processes) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(processes.folder / "notify"))
-        sock.settimeout(10)
+        sock.settimeout(60)
         agent = Agent(processes, NOTIFY_SOCKET=str(processes.folder / "notify"))
         told = [sock.recv(1000).decode()]
         agent.process.send_signal(signal.SIGHUP)
