@@ -277,8 +277,7 @@ def test_work_without_end_is_bounded(executor: str):
         assert tx.exceeded is not None
         tries.append(time.thread_time() - started)
 
-    assert without > 0.06
-    assert min(tries) < 0.03
+    assert min(tries) < without / 2  # of a machine that is slower than another, both are: a budget of 10 of 200 ms
 
 
 def test_the_clock_is_looked_at_now_and_then(monkeypatch: pytest.MonkeyPatch):
