@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spop_proto._connection import Connection, Pair, Wait
+from spop_proto._connection import Connection, Pair, Wait, complaint
 from spop_proto._errors import LocalProtocolError, RemoteProtocolError, StatusCode
 from spop_proto._events import (
     Aborted,
@@ -24,7 +24,7 @@ from spop_proto._frames import ABRT, FIN, PREFIX, FrameType, Header, encode_fram
 from spop_proto._limits import Limits
 from spop_proto._negotiation import agent_hello_items, disconnect_items, negotiate, read_disconnect, read_haproxy_hello
 from spop_proto._payloads import decode_items, decode_messages, encode_actions, encode_items
-from spop_proto._state import AGENT_RECEIVES, AGENT_SENDS, AgentInput, AgentState, Effect, Step
+from spop_proto._state import AGENT_COMPLAINTS, AGENT_RECEIVES, AGENT_SENDS, AgentInput, AgentState, Effect, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -219,14 +219,16 @@ class AgentConnection(Connection):
 
     def _receive_frame(self, frame: bytes, events: list[Event]) -> bool:
         header = parse_header(frame)
-        step = _STEPS[self._state][self._classify(header)]
+        received = self._classify(header)
+        step = _STEPS[self._state][received]
         effect = step.effect
         if effect is _NOTIFY_STEP:  # nearly every frame
             self._in_flight[header.stream_id, header.frame_id] = None
             messages = decode_messages(frame, header.size, self.limits)
             events.append(Notify(header.stream_id, header.frame_id, messages))
         elif effect is Effect.FAIL:
-            raise RemoteProtocolError(self._complaint(header), step.status)
+            why = AGENT_COMPLAINTS.get(AgentInput(received), "")
+            raise RemoteProtocolError(complaint(header, self._state.name, why), step.status)
         elif effect is Effect.AGREE:
             self._receive_hello(frame, header, events)
         elif effect is Effect.BYE:
@@ -329,10 +331,6 @@ class AgentConnection(Connection):
             )
         if not self._fragment_unwanted:
             self._fragment += payload
-
-    def _complaint(self, header: Header) -> str:
-        ids = f"stream-id {header.stream_id}, frame-id {header.frame_id}"
-        return f"frame type {header.type}, flags {header.flags}, {ids} in state {self._state.name}"
 
     # Sending
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from spop_proto._events import Event
+    from spop_proto._frames import Header
     from spop_proto._limits import Limits
 
 Pair = tuple[int, int]
@@ -39,6 +40,13 @@ class Wait(NamedTuple):
     occasion: int
     """The wait starts anew whenever this number changes."""
     seconds: float
+
+
+def complaint(header: Header, state: str, why: str) -> str:
+    """The reason of a failure: the frame, where it came, and what is wrong with it unless the state alone is."""
+    ids = f"stream-id {header.stream_id}, frame-id {header.frame_id}"
+    frame = f"frame type {header.type}, flags {header.flags}, {ids} in state {state}"
+    return f"{frame}: {why}" if why else frame
 
 
 class Connection(ABC):

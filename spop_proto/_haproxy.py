@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spop_proto._connection import Connection, Pair, Wait
+from spop_proto._connection import Connection, Pair, Wait, complaint
 from spop_proto._errors import LocalProtocolError, RemoteProtocolError, StatusCode
 from spop_proto._events import (
     Aborted,
@@ -25,7 +25,15 @@ from spop_proto._frames import ABRT, FIN, HEADER_ROOM, PREFIX, FrameType, Header
 from spop_proto._limits import SMALLEST_MAX_FRAME_SIZE, Limits
 from spop_proto._negotiation import disconnect_items, haproxy_hello_items, read_agent_hello, read_disconnect
 from spop_proto._payloads import decode_actions, decode_items, encode_items, encode_messages
-from spop_proto._state import HAPROXY_RECEIVES, HAPROXY_SENDS, Effect, HAProxyInput, HAProxyState, Step
+from spop_proto._state import (
+    HAPROXY_COMPLAINTS,
+    HAPROXY_RECEIVES,
+    HAPROXY_SENDS,
+    Effect,
+    HAProxyInput,
+    HAProxyState,
+    Step,
+)
 from spop_proto._varint import MASK64
 
 if TYPE_CHECKING:
@@ -136,14 +144,13 @@ class HAProxyConnection(Connection):
 
     def _receive_frame(self, frame: bytes, events: list[Event]) -> bool:
         header = parse_header(frame)
-        step = _STEPS[self._state][self._classify(header)]
+        received = self._classify(header)
+        step = _STEPS[self._state][received]
         effect = step.effect
         pair = (header.stream_id, header.frame_id)
         if effect is Effect.FAIL:
-            ids = f"stream-id {header.stream_id}, frame-id {header.frame_id}"
-            raise RemoteProtocolError(
-                f"frame type {header.type}, flags {header.flags}, {ids} in state {self._state.name}", step.status
-            )
+            why = HAPROXY_COMPLAINTS.get(received, "")
+            raise RemoteProtocolError(complaint(header, self._state.name, why), step.status)
         if effect is Effect.ACK:
             actions = decode_actions(frame, header.size, self.limits, as_haproxy=self._as_haproxy)
             self._settle(pair)

@@ -222,6 +222,16 @@ AGENT_SENDS: Mapping[AgentState, Mapping[type, AgentState]] = {
     _A.FAILED: {},
 }
 
+AGENT_COMPLAINTS: Mapping[AgentInput, str] = {
+    _I.NOTIFY_PART_NOT_AGREED: "FIN is missing, and we did not announce fragmentation",
+    _I.NOTIFY_WRONG_IDS: "the frame-id is 0, or a NOTIFY of these ids is in flight",
+    _I.UNSET_OTHER: "no fragmented NOTIFY of these ids is open",
+    _I.CONTROL_PART: "FIN is missing",
+    _I.CONTROL_IDS: "its ids have to be 0",
+    _I.WRONG_DIRECTION: "HAProxy does not send it",
+}
+"""What is wrong with a frame, where that is not the state alone."""
+
 _H, _J = HAProxyState, HAProxyInput
 _BAD = _haproxy_fails(StatusCode.INVALID_FRAME)
 _PART = _haproxy_fails(StatusCode.FRAGMENTATION_NOT_SUPPORTED)
@@ -278,3 +288,13 @@ HAPROXY_SENDS: Mapping[HAProxyState, Mapping[type, HAProxyState]] = {
     _H.CLOSED: {},
     _H.FAILED: {},
 }
+
+HAPROXY_COMPLAINTS: Mapping[HAProxyInput, str] = {
+    _J.ACK_EARLY: "the NOTIFY is not sent as a whole yet",
+    _J.ACK_NOT_FOUND: "there was no NOTIFY of these ids",
+    _J.ACK_PART: "FIN is missing",
+    _J.CONTROL_PART: "FIN is missing",
+    _J.CONTROL_IDS: "its ids have to be 0",
+    _J.WRONG_DIRECTION: "agents do not send it",
+}
+"""What is wrong with a frame, where that is not the state alone."""

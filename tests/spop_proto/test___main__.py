@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def echo_server(capsys: pytest.CaptureFixture[str]):  # noqa: ARG001  which ends after the last thread that prints
     with __main__._EchoServer(("127.0.0.1", 0), __main__._Echo) as server:
         server.daemon_threads = False  # so that they are waited for
+        server.daemon_threads = False  # they are waited for, so that none writes into the next test's output
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -233,6 +234,7 @@ def test_where_the_echo_listens(
             assert client.recv(4096)
 
     monkeypatch.setattr(__main__._EchoServer, "serve_forever", ask)
+    monkeypatch.setattr(__main__._EchoServer, "daemon_threads", False)
     try:
         assert __main__.main(["serve-echo", address]) == 0
     except OSError:

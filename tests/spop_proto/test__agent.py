@@ -853,3 +853,22 @@ def test_a_long_name_warns_where_the_answer_is_sent():
     with pytest.warns(UserWarning, match="HAProxy drops it") as warned:
         connection.send(Ack(1, 1, (SetVar(Scope.SESSION, "seen_where_it_is_sent_" + "x" * 30, 1),)))
     assert warned[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("rest", "said"),
+    [
+        (notify(1, 0), "frame-id 0 in state RUNNING: the frame-id is 0, or a NOTIFY of these ids is in flight"),
+        (frame(UNSET, FIN, 7, 1), "in state RUNNING: no fragmented NOTIFY of these ids is open"),
+        (frame(ACK, FIN, 1, 1), "in state RUNNING: HAProxy does not send it"),
+        (
+            notify(7, 1, MESSAGES[:4], flags=0) + notify(1, 1),
+            "frame type 3, flags 1, stream-id 1, frame-id 1 in state ASSEMBLING",
+        ),
+    ],
+)
+def test_a_failure_says_what_is_wrong(rest: bytes, said: str):
+    (failure,) = running_agent().receive_data(rest)
+
+    assert isinstance(failure, ConnectionFailed)
+    assert failure.reason.endswith(said)

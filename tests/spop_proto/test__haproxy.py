@@ -615,3 +615,11 @@ def test_a_health_check_wants_no_flag_but_fin(flags: int):
     other = HAProxyConnection()
     other.send(HAProxyHello())
     assert names(other.receive_data(frame(AGENT_HELLO, flags, payload=AGENT_HELLO_ITEMS))) == ["AgentHello"]
+
+
+def test_a_failure_says_what_is_wrong():
+    (failure,) = running_haproxy().receive_data(frame(ACK, FIN, 9, 1))
+    assert isinstance(failure, ConnectionFailed)
+    assert failure.reason == (
+        "frame type 103, flags 1, stream-id 9, frame-id 1 in state RUNNING: there was no NOTIFY of these ids"
+    )
