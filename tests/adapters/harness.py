@@ -135,7 +135,7 @@ class _SiteHandler(http.server.BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path.startswith("/wait"):
             self.server.waiting.release()
-            self.server.release.wait(10)
+            self.server.release.wait(60)
         body = b"root:x:0:0:root:/root:/bin/bash\n" if self.path.startswith(("/leak", "/later")) else b"hello\n"
         self.send_response(200)
         self.send_header("Content-Type", "text/plain")
@@ -145,7 +145,7 @@ class _SiteHandler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.path.startswith("/later"):
             self.wfile.flush()
-            self.server.release.wait(10)
+            self.server.release.wait(60)
         self.wfile.write(body)
 
     do_POST = do_GET  # noqa: N815  the name that http.server calls
@@ -201,10 +201,10 @@ class Processes:
                 process.send_signal(signal.SIGTERM)
         for process in self.started:
             try:
-                process.wait(10)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait(10)
+                process.wait(60)
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def fetch(
     port: int, target: str, *, method: str = "GET", body: bytes | None = None, headers: dict[str, str] | None = None
 ) -> Reply:
     """One request on a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     begin = time.monotonic()
     try:
         connection.request(method, target, body, headers or {})
