@@ -40,7 +40,8 @@ _SCOPE_WORDS = {
 }
 _SCOPE_OF_NUMBER = {int(scope): scope for scope in Scope}
 _VARIABLE_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._")
-_SHOWN = 40
+_SHOWN = 70
+"""Characters of what is wrong, in a message."""
 _WARN_THE_CALLER_OF_SEND = 5
 _LONGEST_VARIABLE = 63
 """HAProxy's bound for ``scope.prefix.name`` (spop.md 1.4)."""
@@ -141,7 +142,7 @@ def encode_messages(messages: Iterable[Message]) -> bytes:
     for message in messages:
         if len(message.args) > 255:
             raise LocalProtocolError(
-                f"message {message.name!r} of {len(message.args)} arguments, at most 255 can be counted"
+                f"message {message.name!r:.{_SHOWN}} of {len(message.args)} arguments, at most 255 can be counted"
             )
         parts += (encode_string(_encode_name(message.name)), bytes((len(message.args),)))
         for name, value in message.args:
@@ -153,7 +154,7 @@ def _encode_name(name: str) -> bytes:
     try:
         return name.encode("latin-1")
     except UnicodeEncodeError:
-        raise LocalProtocolError(f"name {name!r} has characters outside latin-1") from None
+        raise LocalProtocolError(f"name {name!r:.{_SHOWN}} has characters outside latin-1") from None
 
 
 def decode_items(data: bytes, position: int, limits: Limits) -> dict[str, Value]:
@@ -250,7 +251,7 @@ def encode_actions(actions: Sequence[Action], limits: Limits) -> bytes:
         elif isinstance(action, UnsetVar):
             parts.append(_action_head(_UNSET_VAR, action.scope, action.name, limits.variable_name))
         else:
-            raise LocalProtocolError(f"not an action: {repr(action)[:_SHOWN]}")
+            raise LocalProtocolError(f"not an action: {action!r:.{_SHOWN}}")
     return b"".join(parts)
 
 
@@ -258,10 +259,10 @@ def encode_actions(actions: Sequence[Action], limits: Limits) -> bytes:
 def _action_head(kind: int, scope: Scope, name: str, warn_above: int) -> bytes:
     """Action, number of arguments, scope and name, checked: HAProxy stops at a wrong one without a word."""
     if scope not in _SCOPE_OF_NUMBER:
-        raise LocalProtocolError(f"scope {scope!r} does not exist")
+        raise LocalProtocolError(f"scope {scope!r:.{_SHOWN}} does not exist")
     if not name or not _VARIABLE_CHARACTERS.issuperset(name):
         raise LocalProtocolError(
-            f"variable name {name!r}: HAProxy takes one or more of A-Z a-z 0-9 . _ and ignores other names"
+            f"variable name {name!r:.{_SHOWN}}: HAProxy takes one or more of A-Z a-z 0-9 . _ and ignores other names"
         )
     full = len(_SCOPE_WORDS[Scope(scope)]) + len(".p.") + len(name)  # the prefix has at least one character
     if full > _LONGEST_VARIABLE:
@@ -270,7 +271,7 @@ def _action_head(kind: int, scope: Scope, name: str, warn_above: int) -> bytes:
         )
     if len(name) > warn_above:
         warnings.warn(
-            f"variable name {name!r}: HAProxy drops it if scope.prefix.name exceeds {_LONGEST_VARIABLE}",
+            f"variable name {name!r:.{_SHOWN}}: HAProxy drops it if scope.prefix.name exceeds {_LONGEST_VARIABLE}",
             stacklevel=_WARN_THE_CALLER_OF_SEND,
         )
     count = _SET_VAR_ARGUMENTS if kind == _SET_VAR else _UNSET_VAR_ARGUMENTS

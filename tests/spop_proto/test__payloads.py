@@ -279,3 +279,18 @@ def test_a_scope_that_does_not_exist_is_our_fault(scope: Any):
 def test_what_is_no_action_is_our_fault():
     with pytest.raises(LocalProtocolError, match="not an action"):
         encode_actions(("set-var",), LIMITS)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        SetVar(Scope.SESSION, "-" * 100_000, 1),
+        UnsetVar(Scope.SESSION, "\u20ac" * 100_000),
+        SetVar("x" * 100_000, "a", 1),  # type: ignore[arg-type]  # of an untyped caller
+        "x" * 100_000,
+    ],
+)
+def test_what_is_wrong_is_shown_in_a_few_words(wrong: Any):
+    with pytest.raises(LocalProtocolError) as raised:
+        encode_actions([wrong], Limits())
+    assert len(raised.value.reason) < 200
