@@ -76,7 +76,11 @@ def test_what_matches_a_pattern_matches_what_it_is_relaxed_to(pattern: bytes, va
         native = compile_re2(relaxed)
     except ArgumentError:  # such as a** where a quantifier followed a lookaround: the pattern then has no gate
         return
-    if compiled.search(value, timeout=1):
+    try:
+        matches = compiled.search(value, timeout=1)
+    except TimeoutError:  # it backtracks for too long: whether it matches is not known
+        return
+    if matches:
         assert native.Match(UNANCHORED, value, 0, len(value))[0][0] >= 0
 
 
