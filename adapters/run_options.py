@@ -63,10 +63,10 @@ class RunOptions:
         """The context in which a process serves; at its end the profiles are written.
 
         Args:
-            worker: whether this is one of several processes: then its id is added to the names of the files.
+            worker: whether this is one of several processes: then its id is added to the names of the files, and the
+                plain names are those of the process that ended last.
         """
-        end = f".{os.getpid()}" if worker else ""
-        return Profile(self.cpuprofile and self.cpuprofile + end, self.memprofile and self.memprofile + end)
+        return Profile(self.cpuprofile, self.memprofile, f".{os.getpid()}" if worker else "")
 
     def check_files(self) -> OSError | None:
         """Why a profile could not be written where it is wanted; better told now than after hours of profiling."""
@@ -84,14 +84,15 @@ class Profile(contextlib.AbstractContextManager["Profile"]):
     Args:
         cpu: the file for cProfile's figures of the thread that enters the context; empty: none.
         memory: the file for tracemalloc's snapshot; empty: none.
+        end: what is added to both names.
 
     Attributes:
         written: after the end: for each profile its file and the command that reads it.
         failed: after the end: what could not be written.
     """
 
-    def __init__(self, cpu: str, memory: str) -> None:
-        self.cpu, self.memory = cpu, memory
+    def __init__(self, cpu: str, memory: str, end: str = "") -> None:
+        self.cpu, self.memory, self._end = cpu, memory, end
         self.written: list[tuple[str, str]] = []
         self.failed: list[OSError] = []
         self._cpu = cProfile.Profile() if cpu else None
@@ -104,17 +105,20 @@ class Profile(contextlib.AbstractContextManager["Profile"]):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._cpu is not None:
             self._cpu.disable()
-            with self._told(self.cpu, READ_CPU):
-                self._cpu.dump_stats(self.cpu)
+            with self._told(self.cpu, READ_CPU) as name:
+                self._cpu.dump_stats(name)
         if self.memory and tracemalloc.is_tracing():
-            with self._told(self.memory, READ_MEMORY):
-                tracemalloc.take_snapshot().dump(self.memory)
+            with self._told(self.memory, READ_MEMORY) as name:
+                tracemalloc.take_snapshot().dump(name)
 
     @contextlib.contextmanager
-    def _told(self, name: str, command: str) -> Iterator[None]:
-        """Writing a file, which may fail: the end of the agent is no place for a traceback."""
+    def _told(self, plain: str, command: str) -> Iterator[str]:
+        """Writing a file, which may fail: the end of the agent is no place for a traceback. Gives its name."""
+        name = plain + self._end
         try:
-            yield
+            yield name
+            if self._end:
+                _name_also(Path(name), Path(plain))
         except OSError as error:
             self.failed.append(error)
         else:
@@ -127,3 +131,12 @@ class Profile(contextlib.AbstractContextManager["Profile"]):
         for error in self.failed:
             reason = (error.strerror or str(error)).lower()
             event(logger, logging.ERROR, "a profile could not be written", file=error.filename, reason=reason)
+
+
+def _name_also(file: Path, name: Path) -> None:
+    """Give a file a second name, in the place of the file that had it; a device or a link stays what it is."""
+    if os.path.lexists(name) and (name.is_symlink() or not name.is_file()):
+        return
+    second = file.with_name(f"{file.name}.link")
+    second.hardlink_to(file)
+    second.replace(name)

@@ -92,6 +92,20 @@ def test_a_worker_has_files_of_its_own(tmp_path: Path):
         _work()
 
     assert [name for name, _ in profile.written] == [f"{tmp_path}/cpu.{os.getpid()}"]
+    assert (tmp_path / "cpu").read_bytes() == (tmp_path / f"cpu.{os.getpid()}").read_bytes()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["cpu", f"cpu.{os.getpid()}"]
+
+
+def test_a_worker_leaves_devices_and_links_alone(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/null")
+    for name in ("pipe", "link"):
+        with RunOptions(cpuprofile=str(tmp_path / name)).profile(worker=True) as profile:
+            _work()
+        assert profile.failed == []
+
+    assert ((tmp_path / "pipe").is_fifo(), (tmp_path / "link").is_symlink()) == (True, True)
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_a_file_that_cannot_be_written_is_told_and_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture):
