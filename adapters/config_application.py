@@ -221,11 +221,12 @@ def _verdicts(section: Section) -> dict[str, Any]:
     if page and detect_only:
         message = "detect_only with block_page: nobody is ever blocked, so nobody sees the page"
         section.faults.add(section.place("block_page"), "contradiction", message, "leave one of them out")
+    errors = section.faults.errors
     milliseconds = section.number("budget_ms", 0, lowest=0, highest=MAX_BUDGET_MS, unit="milliseconds")
     action = section.choice("budget_action", BUDGET_ACTIONS, "pass")
     if section.raw("budget_action") is not None:
         place = section.place("budget_action")
-        if not milliseconds:
+        if not milliseconds and section.faults.errors == errors:
             message = "budget_action without budget_ms: there is no budget that could be exceeded"
             section.faults.add(place, "contradiction", message, "budget_ms: 50")
         elif detect_only and action != "pass":

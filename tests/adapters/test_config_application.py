@@ -136,6 +136,10 @@ def test_to_trust_everybody_is_worth_a_word():
             "5:18 contradiction: budget_action without budget_ms: there is no budget that could be exceeded",
         ),
         (
+            "{budget_ms: -1, budget_action: deny}",
+            "5:19 out-of-range: applications[1].budget_ms must be from 0 to 60000 milliseconds, not -1",
+        ),
+        (
             "{budget_ms: 5, budget_action: drop}",
             "5:37 bad-value: applications[1].budget_action must be one of pass, deny, error, not 'drop'",
         ),
