@@ -238,6 +238,7 @@ class Service:
         elif number == signal.SIGUSR1:
             self._reopen_logs()
         else:
+            event(self.logger, logging.INFO, "reloading", because=name)
             self._reload_wanted.set()
 
     async def _drain(self) -> None:
@@ -329,6 +330,7 @@ class Service:
         self._keep_logs(config)
         self._reopen_logs()
         describe(self.logger, self.config, self.rule_sets)
+        event(self.logger, logging.INFO, "reloaded", generation=self.status.generation)
 
     def _keep_logs(self, config: Config) -> None:
         """Close the log files that a configuration does not name."""

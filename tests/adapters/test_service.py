@@ -130,6 +130,8 @@ def test_serve_reload_and_stop(processes: Processes) -> None:
     agent.process.send_signal(signal.SIGTERM)
     assert client.rest() == [AgentDisconnect()]
     assert agent.process.wait(60) == 0
+    said = [agent.log().count(f" INF {words}") for words in ("reloading because=SIGHUP", "reloaded generation=")]
+    assert said == [3, 2]
     assert agent.log().splitlines()[-1].endswith("INF stopped")
     client.close()
 
