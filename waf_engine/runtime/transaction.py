@@ -314,8 +314,11 @@ class Transaction:
         if key is not None and variable.name == "TX":
             found = self.tx.get(key)
             return b"" if found is None and key.isdigit() and len(key) == 1 else found
+        if key is None:
+            return next((value for _, value in variable.read(self)), None)
+        length = len(key)  # an operator may ask for each of thousands of arguments: most names need no folding
         for name, value in variable.read(self):
-            if key is None or name.lower() == key:
+            if len(name) == length and name.lower() == key:
                 return value
         return None
 

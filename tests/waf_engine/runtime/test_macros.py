@@ -78,3 +78,10 @@ def test_a_text_without_macros_is_literal():
 
 def test_a_macro_is_shown_as_it_was_written():
     assert str(compile_macro("a %{TX.B}", KNOWN)) == "a %{TX.B}"
+
+
+def test_a_member_is_found_in_any_case_among_others_of_the_same_length():
+    tx = begin("SecRuleEngine On")
+    tx.process_uri("/?a=0&other=1&Token=2&token=3&=4", "GET", "HTTP/1.1")
+
+    assert [compile_macro(text, KNOWN).expand(tx) for text in ("%{ARGS.tokeN}", "%{args}")] == [b"2", b"0"]
