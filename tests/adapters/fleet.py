@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.adapters.harness import Processes, Site, free_ports, haproxy_binaries, wait_for_port
-from tests.adapters.workers.stand import PATIENT
+from tests.adapters.harness import Processes, Site, free_ports, haproxy_binaries, spoa_waf, wait_for_port
 from tests.conftest import absent
 
 if TYPE_CHECKING:
@@ -116,7 +114,7 @@ class Fleet:
             name = f"agent{number}"
             text = AGENT.format(port=port, name=folder / name, shared=self.shared, rules=self.rules)
             (folder / f"{name}.yml").write_text(text)
-            command = [sys.executable, "-c", PATIENT, "serve", "-c", f"{name}.yml"]
+            command = spoa_waf("serve", "-c", f"{name}.yml")
             self.agents.append(self.processes.start(command, f"{name}.out"))
         for process, port in zip(self.agents, ports, strict=True):
             wait_for_port(port, process)

@@ -81,6 +81,20 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes] | None = None) -> 
     pytest.fail(f"nothing listens on port {port} after {START_SECONDS} s")
 
 
+_PATIENT = """
+import sys
+from adapters import cli
+from adapters.workers import forwarding
+forwarding.SECONDS = 60.0
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def spoa_waf(*words: str) -> list[str]:
+    """The command line of spoa-waf, with workers that wait for each other as long as a busy machine takes."""
+    return [sys.executable, "-c", _PATIENT, *words]
+
+
 _EXEC = """
 import os, sys
 count = int(sys.argv.pop(1))
@@ -178,7 +192,7 @@ class Processes:
         """`spoa-waf serve -c config.yml`, or the given command line of spoa-waf; returns when it listens."""
         (self.folder / "config.yml").write_text(config)
         words = list(arguments) or ["serve", "-c", "config.yml"]
-        process = self.start([sys.executable, "-m", "adapters", *words], "agent.out", **environment)
+        process = self.start(spoa_waf(*words), "agent.out", **environment)
         try:
             wait_for_port(port, process)
         except BaseException:

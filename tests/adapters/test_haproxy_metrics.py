@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.adapters.harness import fetch, free_ports, wait_for_port
+from tests.adapters.harness import fetch, free_ports
 from tests.adapters.test_haproxy import CORAZA_CFG, HAPROXY_CFG
-from tests.adapters.workers.stand import PATIENT, children, until
+from tests.adapters.workers.stand import children, until
 
 if TYPE_CHECKING:
     from tests.adapters.harness import Processes, Site
@@ -56,9 +55,7 @@ class Stand:
         self.folder: Path = processes.folder
         self.port, self.agent, self.metrics = free_ports(3)
         self.config = CONFIG.format(agent=self.agent, metrics=self.metrics, workers=workers)
-        (self.folder / "config.yml").write_text(self.config)
-        self.process = processes.start([sys.executable, "-c", PATIENT, "serve", "-c", "config.yml"], "agent.out")
-        wait_for_port(self.agent, self.process)
+        self.process = processes.start_agent(self.config, self.agent)
         cfg = HAPROXY_CFG.format(port=self.port, site=site.port, agent=self.agent)
         (self.folder / "haproxy.cfg").write_text(cfg)
         (self.folder / "coraza.cfg").write_text(CORAZA_CFG.format(hello="30s", processing="5m"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import re
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +13,7 @@ from adapters.config import load_config
 from adapters.config_model import DEFAULT_SHARED_PREFIX, DEFAULT_SHARED_TIMEOUT_MS
 from adapters.redis_courier import PROBE_EVERY, TOLERATED
 from adapters.shared_store import SPARE_SECONDS
-from tests.adapters.harness import free_ports, wait_for_port
+from tests.adapters.harness import free_ports, spoa_waf, wait_for_port
 from tests.docs.pages import Stage, block, blocks, check, page, stage
 from waf_engine.runtime.snapshot import MAX_BYTES
 
@@ -58,7 +57,7 @@ def test_haproxy_has_nothing_to_complain_about(here: Stage, haproxy_binary: str)
 def test_responses_find_the_agents_of_their_requests(here: Stage, haproxy_binary: str):
     for name in ("agent", "second"):
         (here.folder / f"{name}.yml").write_text(AGENT.format(port=here.ports[name]))
-        command = [sys.executable, "-m", "adapters", "serve", "-c", f"{name}.yml"]
+        command = spoa_waf("serve", "-c", f"{name}.yml")
         wait_for_port(here.ports[name], here.processes.start(command, f"{name}.out"))
     here.start_haproxy(haproxy_binary)
 

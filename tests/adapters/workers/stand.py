@@ -6,7 +6,6 @@ import http.client
 import itertools
 import os
 import re
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.adapters.harness import free_ports, wait_for_port
+from tests.adapters.harness import free_ports
 
 if TYPE_CHECKING:
     import signal
@@ -36,15 +35,6 @@ SecRequestBodyAccess On
 SecRule ARGS "@contains attack" "id:100,phase:2,deny,status:403,log,msg:'an attack',severity:CRITICAL"
 SecRule RESPONSE_HEADERS:X-Leak "@streq secret" "id:101,phase:3,deny,status:403,log,msg:'a leak',severity:ERROR"
 """
-
-PATIENT = """
-import sys
-from adapters import cli
-from adapters.workers import forwarding
-forwarding.SECONDS = 60.0
-sys.exit(cli.main(sys.argv[1:]))
-"""
-"""The agent's command line, with workers that wait for each other as long as a busy machine takes."""
 
 CONFIG = """\
 bind: 127.0.0.1:{agent}
@@ -214,10 +204,8 @@ class Stand:
 
     def start_agent(self, *, workers: int = 4, config: str = CONFIG, rules: str = RULES) -> None:
         (self.folder / "rules.conf").write_text(rules)
-        (self.folder / "config.yml").write_text(config.format(agent=self.agent_port, workers=workers))
-        command = [sys.executable, "-c", PATIENT, "serve", "-c", "config.yml"]
-        self.agent = self.processes.start(command, "agent.out")
-        wait_for_port(self.agent_port, self.agent)
+        text = config.format(agent=self.agent_port, workers=workers)
+        self.agent = self.processes.start_agent(text, self.agent_port)
 
     def start_haproxy(self) -> None:
         (self.folder / "coraza.cfg").write_text(CORAZA_CFG)

@@ -21,7 +21,7 @@ from adapters.workers.supervisor import Supervisor
 from spop_proto import AgentDisconnect, Message, Notify
 from tests.adapters.conformance import Client
 from tests.adapters.harness import ROOT, free_ports, wait_for_port
-from tests.adapters.workers.stand import PATIENT, RULES, children, gone, until
+from tests.adapters.workers.stand import RULES, children, gone, until
 
 if TYPE_CHECKING:
     from tests.adapters.harness import Processes
@@ -474,9 +474,7 @@ def test_logs_of_several_workers_are_whole_and_detection_only_finds_its_transact
     folder = processes.folder
     (port,) = free_ports(1)
     (folder / "store").mkdir()
-    (folder / "config.yml").write_text(AUDITED.format(port=port, folder=folder))
-    process = processes.start([sys.executable, "-c", PATIENT, "serve", "-c", "config.yml"], "agent.out")
-    wait_for_port(port, process)
+    process = processes.start_agent(AUDITED.format(port=port, folder=folder), port)
     clients = [Client(("127.0.0.1", port)) for _ in range(6)]
     for client in clients:
         client.hello()
