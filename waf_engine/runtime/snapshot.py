@@ -77,6 +77,7 @@ MADE_ANEW: Final = (
     "later",  # found again where it is missing
     "candidates",  # of the phase that is running
     "keys_of_body",  # by feeding the body
+    "_arguments", "_argument_lists",  # when an argument is asked for
 )  # fmt: skip
 """Attributes that need not be kept, and why."""
 

@@ -137,6 +137,10 @@ class Transaction:
         self.later: tuple[int, Named] | None = None
         self.keys_of_body: frozenset[bytes] = frozenset()
 
+        # The first argument of each name, and the lists that they were taken from: `_argument`.
+        self._arguments: dict[bytes, bytes] = {}
+        self._argument_lists: tuple[list[Entry], list[Entry], list[Entry]] | None = None
+
     # -- feeding ---------------------------------------------------------------------------------
 
     def process_connection(
@@ -316,11 +320,25 @@ class Transaction:
             return b"" if found is None and key.isdigit() and len(key) == 1 else found
         if key is None:
             return next((value for _, value in variable.read(self)), None)
+        if variable.name == "ARGS":
+            return self._argument(key)
         length = len(key)  # an operator may ask for each of thousands of arguments: most names need no folding
         for name, value in variable.read(self):
             if len(name) == length and name.lower() == key:
                 return value
         return None
+
+    def _argument(self, key: bytes) -> bytes | None:
+        """The first argument of a name in lower case: an operator may ask for it with each of thousands of them."""
+        request = self.request
+        lists = (request.args_get, request.args_post, request.args_path)  # replaced as a whole, never changed
+        known = self._argument_lists
+        if known is None or any(was is not now for was, now in zip(known, lists, strict=True)):
+            self._arguments, self._argument_lists = {}, lists
+            for entries in lists:
+                for name, value in entries:
+                    self._arguments.setdefault(name.lower(), value)
+        return self._arguments.get(key)
 
     def variable(self, name: str, key: bytes | None = None) -> bytes | None:
         """The first value of a variable by name (``REMOTE_ADDR``; ``TX`` with a key), or None."""

@@ -85,3 +85,21 @@ def test_a_member_is_found_in_any_case_among_others_of_the_same_length():
     tx.process_uri("/?a=0&other=1&Token=2&token=3&=4", "GET", "HTTP/1.1")
 
     assert [compile_macro(text, KNOWN).expand(tx) for text in ("%{ARGS.tokeN}", "%{args}")] == [b"2", b"0"]
+
+
+def test_arguments_that_come_later_are_found_too():
+    tx = begin("SecRequestBodyAccess On")
+    tx.process_uri("/?a=1", "POST", "HTTP/1.1")
+    tx.add_request_header("Content-Type", "application/x-www-form-urlencoded")
+    macro = compile_macro("%{ARGS.a} %{ARGS.b} %{ARGS.c}", KNOWN)
+    found = [macro.expand(tx)]
+    tx.process_request_headers()
+    tx.write_request_body(b"a=2&B=3")
+    tx.process_request_body()
+    found.append(macro.expand(tx))
+    tx.set_collection("ARGS_PATH", [(b"c", b"4")])
+    found.append(macro.expand(tx))
+    tx.set_collection("ARGS_PATH", [(b"c", b"5")])
+    found.append(macro.expand(tx))
+
+    assert found == [b"1 ARGS.b ARGS.c", b"1 3 ARGS.c", b"1 3 4", b"1 3 5"]
