@@ -59,8 +59,21 @@ def _ignore(reason: str) -> DirectiveHandler:
     return handle
 
 
+CODE_PAGE = "20127"
+"""The code page by whose table, which is built in, `urlDecodeUni` decodes ``%uXXXX``."""
+
+
+def _unicode_map(state: State, node: Directive) -> None:
+    for argument in node.arguments:
+        if argument.text.isdigit() and argument.text != CODE_PAGE:
+            hint = f"%uXXXX is decoded by the table of code page {CODE_PAGE}"
+            state.warn(
+                node.span, "no-effect", f"{node.name} has no effect here: it names code page {argument.text}", hint
+            )
+
+
 for _name, _reason in IGNORED.items():
-    directives.add(_ignore(_reason), _name)
+    directives.add(_unicode_map if _name.startswith("SecUnicodeMap") else _ignore(_reason), _name)
 
 REFUSED = {
     "SecRuleScript": ("rules in Lua are not run", "write an operator in Python, as a plug-in"),

@@ -20,6 +20,12 @@ def test_a_warning_comes_where_something_is_missed(name: str):
     assert warnings(f"{name} off") == []
 
 
+@pytest.mark.parametrize("name", ["SecUnicodeMap", "SecUnicodeMapFile"])
+def test_a_code_page_that_is_not_built_in_is_missed(name: str):
+    assert warnings(f"{name} unicode.mapping 20127") == []
+    assert warnings(f"{name} unicode.mapping 1252") == [("no-effect", 1, 1)]
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_would_bring_rules_is_refused(name: str):
     assert faults(f"\n {name} a b") == [("refused-directive", 2, 2)]
