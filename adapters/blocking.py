@@ -17,7 +17,7 @@ from spop_proto import AgentConnection, ConnectionFailed, Notify
 
 if TYPE_CHECKING:
     from adapters.answering import Handler, Reporter
-    from spop_proto import Event, Limits, Timer
+    from spop_proto import Event, Limits
 
 
 class Stop:
@@ -74,17 +74,18 @@ def serve_connection(
 def _read(sock: socket.socket, connection: AgentConnection, stop: Stop | None) -> tuple[bytes, list[Event]]:
     """Wait for bytes, for the connection's own time-out, or for the stop; what came, and the events that follow."""
     timer = connection.timer(time.monotonic())
+    deadline = None if timer is None else timer.deadline
     waiting = select.poll()
     waiting.register(sock, select.POLLIN)
     if stop is not None:
         waiting.register(stop, select.POLLIN)
-    ready = waiting.poll(_milliseconds(timer))
+    ready = waiting.poll(_milliseconds(deadline))
     if stop is not None and dict(ready).keys() == {stop.fileno()}:
         connection.drain()
         if connection.should_close:
             return b"", []
         waiting.unregister(stop)  # what had begun may still come, for as long as it could have without the stop
-        ready = waiting.poll(_milliseconds(timer))
+        ready = waiting.poll(_milliseconds(deadline))
     if not ready:
         return b"", connection.handle_timer(time.monotonic())
     sock.settimeout(connection.limits.frame_timeout)
@@ -98,6 +99,6 @@ def _flush(sock: socket.socket, connection: AgentConnection) -> None:
         sock.sendall(out)
 
 
-def _milliseconds(timer: Timer | None) -> float | None:
-    """Until the connection's own time-out; None if it has none."""
-    return None if timer is None else max(0.0, timer.deadline - time.monotonic()) * 1000
+def _milliseconds(deadline: float | None) -> float | None:
+    """Until then; None if it is never."""
+    return None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000

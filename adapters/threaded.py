@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable, Sequence
 
-    from adapters.answering import Handler
-    from spop_proto import Action, Event, Limits
+    from adapters.answering import Action, Handler
+    from spop_proto import Event, Limits
 
     Jobs = queue.SimpleQueue[Callable[[], None] | None]
 

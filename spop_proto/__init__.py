@@ -17,12 +17,10 @@ used by two threads at once.
 """
 
 from spop_proto._agent import AgentConnection
-from spop_proto._connection import Timer
 from spop_proto._errors import LocalProtocolError, ProtocolError, RemoteProtocolError, StatusCode
 from spop_proto._events import (
     Aborted,
     Ack,
-    Action,
     AgentDisconnect,
     AgentHello,
     Capability,
@@ -40,17 +38,14 @@ from spop_proto._events import (
 )
 from spop_proto._haproxy import HAProxyConnection
 from spop_proto._limits import Limits
-from spop_proto._state import AgentState, HAProxyState
-from spop_proto._typed_data import DataType, Typed, Value
+from spop_proto._typed_data import DataType, Typed
 
 __all__ = [
     "Aborted",
     "Ack",
-    "Action",
     "AgentConnection",
     "AgentDisconnect",
     "AgentHello",
-    "AgentState",
     "Capability",
     "ConnectionClosed",
     "ConnectionFailed",
@@ -59,7 +54,6 @@ __all__ = [
     "HAProxyConnection",
     "HAProxyDisconnect",
     "HAProxyHello",
-    "HAProxyState",
     "Limits",
     "LocalProtocolError",
     "Message",
@@ -69,9 +63,7 @@ __all__ = [
     "Scope",
     "SetVar",
     "StatusCode",
-    "Timer",
     "Typed",
     "UnknownFrame",
     "UnsetVar",
-    "Value",
 ]

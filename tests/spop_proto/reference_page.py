@@ -27,17 +27,23 @@ Drawn from the docstrings by `tests/spop_proto/reference_page.py`; a test fails 
 together is told in [writing-an-agent.md](writing-an-agent.md), the states in [spop-states.md](spop-states.md).
 """
 GROUPS = {
-    "Connections": ("AgentConnection", "HAProxyConnection", "Limits", "Timer", "AgentState", "HAProxyState"),
+    "Connections": ("AgentConnection", "HAProxyConnection", "Limits"),
     "Events that are frames": (
         *("HAProxyHello", "AgentHello", "Notify", "Ack", "Aborted", "HAProxyDisconnect", "AgentDisconnect"),
         "UnknownFrame",
     ),
     "Events that are not": ("ConnectionFailed", "ConnectionClosed", "Event"),
-    "What is in them": (
-        *("Message", "Action", "SetVar", "UnsetVar", "Value", "Typed", "Scope", "Capability", "DataType", "StatusCode"),
-    ),
+    "What is in them": (*("Message", "SetVar", "UnsetVar", "Typed", "Scope", "Capability", "DataType", "StatusCode"),),
     "Errors": ("ProtocolError", "LocalProtocolError", "RemoteProtocolError"),
 }
+UNNAMED = {
+    "Action": spop_proto._events,
+    "Value": spop_proto._typed_data,
+    "Timer": spop_proto._connection,
+    "AgentState": spop_proto._state,
+    "HAProxyState": spop_proto._state,
+}
+"""What signatures speak of, but nobody needs to import: the public names are as few as they can be (DESIGN.md)."""
 SECTION = re.compile(r"^(Args|Returns|Raises|Attributes):$")
 
 
@@ -164,6 +170,14 @@ def members(cls: type) -> list[str]:
     return lines
 
 
+def render_name(name: str, thing: Any) -> str:
+    """A class, or an alias for several."""
+    if isinstance(thing, type):
+        return render_class(name, thing)
+    choices = ", ".join(f"`{'None' if each is type(None) else each.__name__}`" for each in get_args(thing))
+    return f"\n### {name}\n\nAny of {choices}. {alias_doc(name)}\n"
+
+
 def render() -> str:
     """The page.
 
@@ -175,14 +189,9 @@ def render() -> str:
         raise ValueError(f"the groups differ from __all__ in {set(grouped) ^ set(spop_proto.__all__)}")
     parts = [INTRODUCTION]
     for title, names in GROUPS.items():
-        parts.append(f"\n## {title}\n")
-        for name in names:
-            thing = getattr(spop_proto, name)
-            if isinstance(thing, type):
-                parts.append(render_class(name, thing))
-            else:
-                choices = ", ".join(f"`{'None' if each is type(None) else each.__name__}`" for each in get_args(thing))
-                parts.append(f"\n### {name}\n\nAny of {choices}. {alias_doc(name)}\n")
+        parts += [f"\n## {title}\n", *(render_name(name, getattr(spop_proto, name)) for name in names)]
+    parts.append("\n## What signatures speak of\n\nTypes that come and go, and are not to be imported.\n")
+    parts += [render_name(name, getattr(module, name)) for name, module in UNNAMED.items()]
     return re.sub(r"\n{3,}", "\n\n", "".join(parts)).rstrip() + "\n"
 
 
