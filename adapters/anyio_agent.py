@@ -53,6 +53,9 @@ MAX_CONNECTIONS = 10_000
 MAX_READ = 65_536
 DRAIN_SECONDS = 5.0
 CAPABILITIES = frozenset({Capability.PIPELINING, Capability.FRAGMENTATION})
+WORTH_MOVING, TOO_MUCH = 0.2, 1.8
+"""What a connection that is to go elsewhere may carry, as parts of what was wanted: with less little would change, with
+twice as much the other side would have too much to do."""
 
 
 def in_thread(handler: Handler) -> AsyncHandler:
@@ -148,6 +151,31 @@ class AnyioAgent:
         for connection in tuple(self._connections):
             connection.wake()
 
+    def age(self) -> None:
+        """To be called now and then: what connections carried before counts for half as much from now on."""
+        for connection in self._connections:
+            connection.carried /= 2
+
+    def ease(self, share: float, give: Give) -> bool:
+        """Have the connection go on elsewhere that carries about a part of what all carry.
+
+        Args:
+            share: the part, between 0 and 1.
+            give: see `hand_over`.
+
+        Returns:
+            Whether there is one.
+        """
+        wanted = share * sum(connection.carried for connection in self._connections)
+        fit = [
+            each
+            for each in self._connections
+            if each.can_leave and WORTH_MOVING * wanted < each.carried < TOO_MUCH * wanted
+        ]
+        if fit:
+            min(fit, key=lambda each: abs(each.carried - wanted)).go(give)
+        return bool(fit)
+
     async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Accept and serve until `stop` is called; ends when all connections have ended."""
         async with anyio.create_task_group() as tasks:
@@ -220,7 +248,11 @@ class AnyioAgent:
 
 
 class _Connection:
-    """One connection of the agent."""
+    """One connection of the agent.
+
+    Attributes:
+        carried: bytes that came, lately; see `AnyioAgent.age`.
+    """
 
     def __init__(self, sock: socket.socket, agent: AnyioAgent, greeting: bytes) -> None:
         sock.setblocking(False)
@@ -231,6 +263,8 @@ class _Connection:
         if greeting:
             self._connection.receive_data(greeting)
             self._connection.data_to_send()  # HAProxy has the answer already
+        self.carried = 0.0
+        self._give: Give | None = None
         self._given = self._received = False
         self._waiting: anyio.CancelScope | None = None
         self._writing = anyio.Lock(fast_acquire=True)
@@ -246,6 +280,20 @@ class _Connection:
         """End as soon as nothing is in hand, and at the deadline in any case."""
         self._stop_by = deadline
         self.wake()
+
+    def go(self, give: Give) -> None:
+        """Go on elsewhere as soon as nothing is begun; if it is not taken there, stay."""
+        self._give = give
+        self.wake()
+
+    @property
+    def can_leave(self) -> bool:
+        """Whether another process could go on with it: one with TLS has its keys in this one."""
+        return not isinstance(self._sock, TlsSocket)
+
+    def _leaving(self) -> Give | None:
+        """By what it is to go elsewhere; None: it stays."""
+        return (self._agent.give or self._give) if self.can_leave else None
 
     async def serve(self) -> None:
         """Serve until the connection ends, then close it. Never raises for what the peer does."""
@@ -290,9 +338,8 @@ class _Connection:
         connection = self._connection
         try:
             while not connection.should_close:
-                # One with TLS stays: its keys are in this process.
-                if self._agent.give is not None and not isinstance(self._sock, TlsSocket):
-                    if self._hand_over(self._agent.give):
+                if (give := self._leaving()) is not None:
+                    if self._hand_over(give):
                         return
                     if connection.in_flight:  # read no more before these are answered, or it would never be idle
                         with anyio.CancelScope() as self._waiting:
@@ -366,7 +413,7 @@ class _Connection:
         if something.done():
             return
         try:
-            if not self._answer_at_once():
+            if not self._answer_at_once() or self._leaving() is not None:
                 something.set_result(None)
         except BaseException as error:  # noqa: BLE001  the task raises it
             self._error = error
@@ -413,6 +460,7 @@ class _Connection:
     def _receive(self) -> tuple[bytes, list[Event]]:
         data = self._sock.recv(MAX_READ)
         self._received = True
+        self.carried += len(data)
         events = self._connection.receive_data(data) if data else self._connection.receive_eof()
         self._agent.observer.received(len(data), events)
         return data, events
@@ -426,6 +474,7 @@ class _Connection:
             greeting = HAProxyConnection(connection.limits)
             greeting.send(connection.hello)
             self._given = give(self._sock, greeting.data_to_send())
+            self._give = None
         return self._given
 
     async def _answer(self, notify: Notify, tasks: TaskGroup) -> None:
@@ -458,7 +507,7 @@ class _Connection:
         except OSError as error:
             self._reporter.lost(error, self._peer)
             self._connection.receive_eof()
-        if waited or self._connection.should_close or self._agent.give is not None:
+        if waited or self._connection.should_close or self._leaving() is not None:
             self.wake()
 
     def wake(self) -> None:

@@ -34,6 +34,9 @@ class Kind(IntEnum):
     """To a worker: the agent stops; end connections, end."""
     REOPEN = 5
     """To a worker: open the logs anew."""
+    EASE = 6
+    """To a worker: give back a connection that carries about this part of the work, in percent (the greeting's one
+    byte); another worker has less to do."""
 
 
 class Received(NamedTuple):
@@ -42,7 +45,7 @@ class Received(NamedTuple):
     Attributes:
         kind: what it is about.
         listener: the number of the listener of a connection.
-        greeting: the HELLO that was answered on it; may be empty.
+        greeting: the HELLO that was answered on it, may be empty; or what an order says.
         sock: the connection; None for an order.
     """
 
@@ -65,9 +68,9 @@ class Channel:
         for end in (self.outer, self.inner):
             end.setblocking(False)
 
-    def order(self, kind: Kind) -> bool:
+    def order(self, kind: Kind, words: bytes = b"") -> bool:
         """Tell the worker something; whether its queue had room."""
-        return send(self.outer, kind)
+        return send(self.outer, kind, greeting=words)
 
     def empty(self) -> list[Received]:
         """Take what nobody will read any more: the messages in it that bring connections of HAProxy."""

@@ -51,7 +51,7 @@ class _Field(IntEnum):
     WAITING = 7
     FORWARDED = 8
     FORWARDS_FAILED = 9
-    ANSWERED = 10
+    BUSY_US = 10
     RESTARTS = 11
     HANGS = 12
     COUNT = 16
@@ -79,7 +79,7 @@ class WorkerReport:
         waiting: transactions that wait for their response.
         forwarded: responses that it passed on to the worker that keeps the transaction, since the slot was first used.
         forwards_failed: those of them that got no answer in time.
-        answered: NOTIFYs answered, since the slot was first used.
+        busy: seconds of processor time that it has used.
         restarts: how often a worker of this slot had to be replaced.
         hangs: those of them that were killed because they hung.
     """
@@ -93,7 +93,7 @@ class WorkerReport:
     waiting: int
     forwarded: int
     forwards_failed: int
-    answered: int
+    busy: float
     restarts: int
     hangs: int
 
@@ -115,7 +115,6 @@ class StatusReport:
         hangs: those of them that hung; never falls.
         forwarded: responses passed on between workers; never falls.
         forwards_failed: those of them without an answer in time; never falls.
-        answered: NOTIFYs answered; never falls.
         waiting: transactions that wait for their response.
         connections: open now.
         workers: those that run.
@@ -133,7 +132,6 @@ class StatusReport:
     hangs: int
     forwarded: int
     forwards_failed: int
-    answered: int
     waiting: int
     connections: int
     workers: tuple[WorkerReport, ...]
@@ -200,6 +198,15 @@ class Slot:
         self._cells[_Field.WAITING] = count
 
     @property
+    def busy(self) -> float:
+        """Seconds of processor time that the worker has used."""
+        return int(self._cells[_Field.BUSY_US]) / 1e6
+
+    @busy.setter
+    def busy(self, seconds: float) -> None:
+        self._cells[_Field.BUSY_US] = int(seconds * 1e6)
+
+    @property
     def silent(self) -> float:
         """Seconds since the last `beat`."""
         return (_clock_ms() - self._cells[_Field.HEARTBEAT_MS]) / 1000
@@ -209,7 +216,7 @@ class Slot:
         cells = self._cells
         cells[_Field.GENERATION] = generation
         cells[_Field.INCARNATION] = cells[_Field.INCARNATION] % 255 + 1
-        cells[_Field.CONNECTIONS] = cells[_Field.WAITING] = cells[_Field.PID] = 0
+        cells[_Field.CONNECTIONS] = cells[_Field.WAITING] = cells[_Field.PID] = cells[_Field.BUSY_US] = 0
         self.state = State.STARTING
         self.beat()
 
@@ -220,7 +227,7 @@ class Slot:
     def gone(self, state: State) -> None:
         """The worker's process has ended."""
         cells = self._cells
-        cells[_Field.CONNECTIONS] = cells[_Field.WAITING] = cells[_Field.PID] = 0
+        cells[_Field.CONNECTIONS] = cells[_Field.WAITING] = cells[_Field.PID] = cells[_Field.BUSY_US] = 0
         self.state = state
 
     def beat(self) -> None:
@@ -238,10 +245,6 @@ class Slot:
     def count_forward_failed(self) -> None:
         """A response that was passed on got no answer in time."""
         self._cells[_Field.FORWARDS_FAILED] += 1
-
-    def count_answered(self) -> None:
-        """A NOTIFY was answered."""
-        self._cells[_Field.ANSWERED] += 1
 
     def count_restart(self, *, hung: bool) -> None:
         """The worker had to be replaced."""
@@ -261,7 +264,7 @@ class Slot:
             waiting=cells[_Field.WAITING],
             forwarded=cells[_Field.FORWARDED],
             forwards_failed=cells[_Field.FORWARDS_FAILED],
-            answered=cells[_Field.ANSWERED],
+            busy=cells[_Field.BUSY_US] / 1e6,
             restarts=cells[_Field.RESTARTS],
             hangs=cells[_Field.HANGS],
         )
@@ -329,7 +332,6 @@ class Status:
             hangs=sum(each.hangs for each in every),
             forwarded=sum(each.forwarded for each in every),
             forwards_failed=sum(each.forwards_failed for each in every),
-            answered=sum(each.answered for each in every),
             waiting=sum(each.waiting for each in every),
             connections=sum(each.connections for each in every),
             workers=tuple(each for each in every if each.pid),

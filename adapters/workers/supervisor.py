@@ -36,6 +36,7 @@ from adapters.notify import Notifier
 from adapters.run_options import RunOptions
 from adapters.sockets import ListenError, listen, remove_socket_file, start_listening
 from adapters.watching import EVERY, Watched, Watcher
+from adapters.workers.balance import Balance, Work
 from adapters.workers.channels import Kind, receive, send
 from adapters.workers.cores import usable_cores
 from adapters.workers.generation import HANGS_AFTER, Begin, Compiling, Drain, Faulty, Generation, Order, Ready, Reopen
@@ -121,6 +122,9 @@ class Supervisor:
         self._listeners: dict[Bind, list[socket.socket]] = {}
         self._sent = [0] * len(self.status.slots)
         self._last_slot = 0
+        self._balance = Balance()
+        self._takers: dict[int, int] = {}
+        """Workers that were told to give a connection, and to whom it goes."""
         self._pending: deque[tuple[float, socket.socket, int, bytes]] = deque()
         self._selector = selectors.DefaultSelector()
         self._watcher = Watcher(Watched((self.path,)))
@@ -231,6 +235,7 @@ class Supervisor:
                 self._kill_all()
             return
         self._look_at_files(now)
+        self._look_at_work(now)
         self._restart_if_due(now)
         if self._again and self._coming is None:
             self._again = False
@@ -673,13 +678,28 @@ class Supervisor:
             self._deal(sock, numbers.index(bind) if bind in numbers else 0, b"")
 
     def _take_back(self, slot: int) -> None:
-        """A worker that drains gives its connections back."""
+        """A worker that drains gives its connections back, one that has much to do gives one."""
         while (message := receive(self._shared.channels[slot].outer)) is not None:
             if message.sock is not None:
-                self._deal(message.sock, message.listener, message.greeting)
+                self._deal(message.sock, message.listener, message.greeting, self._takers.pop(slot, None))
 
-    def _deal(self, sock: socket.socket, listener: int, greeting: bytes) -> None:
-        for slot in self._by_load():
+    def _look_at_work(self, now: float) -> None:
+        """Have a worker that has much more to do than another one give it a connection."""
+        if self._current is None or not self._balance.due(now):
+            return
+        slots = [self.status.slots[slot] for slot in self._current.slots]
+        serving = [slot for slot in slots if slot.state is State.SERVING]
+        move = self._balance.look(now, {slot.index: Work(slot.pid, slot.busy, slot.connections) for slot in serving})
+        if move is None:
+            return
+        if self._shared.channels[move.giver].order(Kind.EASE, bytes((round(move.share * 100),))):
+            self._takers[move.giver] = move.taker
+            pids = {name: self.status.slots[slot].pid for name, slot in (("giver", move.giver), ("taker", move.taker))}
+            event(self.logger, logging.DEBUG, "a worker is to give a connection", share=round(move.share, 2), **pids)
+
+    def _deal(self, sock: socket.socket, listener: int, greeting: bytes, taker: int | None = None) -> None:
+        """Give a connection to a worker: to the taker, if there is one and it serves, or to who has the fewest."""
+        for slot in sorted(self._by_load(), key=lambda slot: slot != taker):
             if send(self._shared.channels[slot].outer, Kind.CONNECTION, sock, listener, greeting):
                 self._sent[slot] += 1
                 self._last_slot = slot

@@ -142,10 +142,11 @@ class Worker:
         expire_at = 0.0
         while True:
             self._slot.beat()
-            self._slot.waiting = self._waiting()
+            self._slot.waiting, self._slot.busy = self._waiting(), time.process_time()
             self._forwarding.look()
             if time.monotonic() >= expire_at:
                 self.handler.expire()
+                self._agent.age()
                 expire_at = time.monotonic() + 1
             await anyio.sleep(BEAT_EVERY)
 
@@ -173,6 +174,8 @@ class Worker:
                 self._peers.adopt(message.sock)
             case Kind.REOPEN:
                 reopen_logs(self.logger, self._loaded.logs, wafs_of(self._loaded.rule_sets))
+            case Kind.EASE:
+                self._agent.ease(message.greeting[0] / 100, self._give_back)
             case Kind.DRAIN:
                 self._agent.hand_over(self._give_back)
                 self._leaving.set()
@@ -193,7 +196,7 @@ class Worker:
         self._agent.adopt(sock, greeting)
 
     def _give_back(self, sock: socket.socket, greeting: bytes) -> bool:
-        """Let the supervisor hand a connection to a worker of the new generation."""
+        """Let the supervisor hand a connection to another worker, of the new generation or with less to do."""
         return send(self._inner, Kind.CONNECTION, sock, ANOTHER, greeting)
 
     async def _leave(self) -> None:

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
+import itertools
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 from anyio.from_thread import start_blocking_portal
+from anyio.lowlevel import checkpoint
 
 from adapters.anyio_agent import AnyioAgent, in_thread
 from adapters.bind import TcpBind
 from adapters.metrics.observer import Observer
 from adapters.sockets import listen
-from spop_proto import AgentDisconnect
+from spop_proto import AgentDisconnect, Scope, SetVar
 from spop_proto import Notify as Asked
 from tests.adapters.conformance import (
     PATIENT,
@@ -29,9 +32,52 @@ from tests.adapters.conformance import (
 if TYPE_CHECKING:
     import logging
     import socket
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
-    from spop_proto import Limits, Notify, SetVar
+    from spop_proto import Limits, Notify
+
+
+@dataclass
+class Pair:
+    """Two agents in one loop, and clients of the first."""
+
+    first: AnyioAgent
+    second: AnyioAgent
+    address: Any = None
+    clients: list[Client] = field(default_factory=list)
+    given: list[bytes] = field(default_factory=list)
+    streams: Iterator[int] = field(default_factory=lambda: itertools.count(1001, 2))
+
+    def give(self, sock: socket.socket, greeting: bytes) -> bool:
+        self.given.append(greeting)
+        self.second.adopt(sock.dup(), greeting)
+        return True
+
+    async def client(self) -> Client:
+        self.clients.append(Client(self.address))
+        await anyio.to_thread.run_sync(self.clients[-1].hello)
+        return self.clients[-1]
+
+    async def ask(self, client: Client) -> str:
+        """Who answers."""
+        number = next(self.streams)
+        answer = await anyio.to_thread.run_sync(client.ask, number, "x" * 4000)
+        return str(answer["by"])
+
+    async def until_read(self, client: Client) -> None:
+        """Until the agent has read all that a client has sent."""
+        while _unread(client.sock):
+            await checkpoint()
+
+
+def _unread(sock: socket.socket) -> int:
+    """The bytes that were sent by a connection of this machine, and are not read yet: what its other end has."""
+    local, remote = (f"{sock.getsockname()[1]:04X}", f"{sock.getpeername()[1]:04X}")
+    for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]:
+        words = line.split()
+        if words[1].endswith(f":{remote}") and words[2].endswith(f":{local}"):
+            return int(words[4].split(":")[1], 16)
+    return 0
 
 
 class AnyioConformance(Conformance):
@@ -139,6 +185,84 @@ class AnyioConformance(Conformance):
         assert answers[7] == {"error": 512, "reason": "internal-error"}
         assert answers[5]["stream"] == 5
         assert running.loud() == ["the handler raised"]
+
+    def two_agents(self, test: Callable[[Pair], Awaitable[None]]) -> None:
+        """Run a test in the loop of two agents, of whom the first listens."""
+
+        def says(name: str) -> Callable[[Notify], list[SetVar]]:
+            return lambda _: [SetVar(Scope.TRANSACTION, "by", name)]
+
+        async def run() -> None:
+            listeners = listen(TcpBind("127.0.0.1", 0))
+            logger, _ = recording_logger()
+            pair = Pair(AnyioAgent(listeners, says("first"), logger), AnyioAgent((), says("second"), logger))
+            pair.address = listeners[0].getsockname()
+            async with anyio.create_task_group() as tasks:
+                for agent in (pair.first, pair.second):
+                    await tasks.start(agent.serve)
+                with anyio.fail_after(WAIT):
+                    await test(pair)
+                for client in pair.clients:
+                    client.close()
+                for agent in (pair.first, pair.second):
+                    agent.stop()
+
+        anyio.run(run, backend=self.backend)
+
+    def test_a_connection_that_carries_about_so_much_goes_elsewhere(self) -> None:
+        async def test(pair: Pair) -> None:
+            much, some, little, none = [await pair.client() for _ in range(4)]
+            for client, times in ((much, 12), (some, 4), (little, 1)):
+                for _ in range(times):
+                    assert await pair.ask(client) == "first"
+            pair.first.age()
+            assert not pair.first.ease(0.02, pair.give)
+            assert pair.first.ease(0.25, pair.give)
+            while len(pair.given) < 1:
+                await checkpoint()
+
+            assert [await pair.ask(each) for each in (much, some, little, none)] == [
+                "first",
+                "second",
+                "first",
+                "first",
+            ]
+            assert (pair.first.connections, pair.second.connections) == (3, 1)
+
+        self.two_agents(test)
+
+    def test_it_goes_when_the_frame_that_has_begun_is_answered(self) -> None:
+        async def test(pair: Pair) -> None:
+            client = await pair.client()
+            frame = client.bytes_of(notify(1))
+            client.sock.sendall(frame[:10])
+            await pair.until_read(client)
+            assert pair.first.ease(1.0, pair.give)
+            client.sock.sendall(frame[10:])
+            assert (await anyio.to_thread.run_sync(client.answers, 1))[1] == {"by": "first"}
+            while not pair.given:
+                await checkpoint()
+
+            assert await pair.ask(client) == "second"
+
+        self.two_agents(test)
+
+    def test_what_nobody_takes_stays(self) -> None:
+        async def test(pair: Pair) -> None:
+            client = await pair.client()
+            asked: list[bytes] = []
+
+            def refuse(_: socket.socket, greeting: bytes) -> bool:
+                asked.append(greeting)
+                return False
+
+            assert pair.first.ease(1.0, refuse)
+            while not asked:
+                await checkpoint()
+            assert [await pair.ask(client) for _ in range(3)] == ["first"] * 3
+            assert len(asked) == 1
+
+        self.two_agents(test)
 
     def test_what_comes_after_one_that_is_awaited_keeps_its_order(self, start: Callable[..., Running]) -> None:
         class Later:

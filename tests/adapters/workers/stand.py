@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FULL = os.environ.get("SPOA_WAF_FULL") == "1"
 CLIENTS = 50
+HAPROXY_THREADS = 2
 ANSWER_SECONDS = 0.25
 ESTABLISHED = "01"
 """A state of connections in /proc/net/tcp."""
@@ -59,6 +60,7 @@ HAPROXY_CFG = """\
 global
     log stdout format raw local0 info
     maxconn 1000
+    nbthread {threads}
 defaults
     mode http
     timeout client 60s
@@ -198,19 +200,22 @@ class Stand:
     def folder(self) -> Path:
         return self.processes.folder
 
-    def start(self, *, workers: int = 4, config: str = CONFIG, rules: str = RULES) -> None:
+    def start(
+        self, *, workers: int = 4, config: str = CONFIG, rules: str = RULES, haproxy_threads: int = HAPROXY_THREADS
+    ) -> None:
         self.start_agent(workers=workers, config=config, rules=rules)
-        self.start_haproxy()
+        self.start_haproxy(haproxy_threads)
 
     def start_agent(self, *, workers: int = 4, config: str = CONFIG, rules: str = RULES) -> None:
         (self.folder / "rules.conf").write_text(rules)
         text = config.format(agent=self.agent_port, workers=workers)
         self.agent = self.processes.start_agent(text, self.agent_port)
 
-    def start_haproxy(self) -> None:
+    def start_haproxy(self, threads: int = HAPROXY_THREADS) -> None:
         (self.folder / "coraza.cfg").write_text(CORAZA_CFG)
         config = self.folder / "haproxy.cfg"
-        config.write_text(HAPROXY_CFG.format(port=self.port, site=self.site_port, agent=self.agent_port))
+        ports = {"port": self.port, "site": self.site_port, "agent": self.agent_port}
+        config.write_text(HAPROXY_CFG.format(**ports, threads=threads))
         self.processes.start_haproxy(self.binary, config, self.port)
 
     def log(self, name: str = "agent.log") -> str:

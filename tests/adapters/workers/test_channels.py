@@ -13,11 +13,14 @@ def test_messages_keep_apart_and_carry_connections():
     assert receive(channel.inner) is None
     assert send(channel.outer, Kind.CONNECTION, theirs, 3, b"hello")
     assert channel.order(Kind.DRAIN)
+    assert channel.order(Kind.EASE, b"\x32")
     theirs.close()
-    first, second = receive(channel.inner), receive(channel.inner)
+    first, second, third = receive(channel.inner), receive(channel.inner), receive(channel.inner)
 
     assert first is not None
     assert second is not None
+    assert third is not None
+    assert (third.kind, third.greeting) == (Kind.EASE, b"\x32")
     assert (first.kind, first.listener, first.greeting) == (Kind.CONNECTION, 3, b"hello")
     assert (second.kind, second.sock) == (Kind.DRAIN, None)
     assert first.sock is not None

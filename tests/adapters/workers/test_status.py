@@ -15,8 +15,7 @@ def test_what_one_process_writes_another_reads():
         slot.state = State.SERVING
         slot.connections, slot.waiting = 3, 2
         slot.count_adopted()
-        slot.count_answered()
-        slot.count_answered()
+        slot.busy = 1.25
         slot.count_forwarded()
         slot.count_forward_failed()
         os._exit(0)
@@ -26,7 +25,7 @@ def test_what_one_process_writes_another_reads():
 
     (worker,) = report.workers
     assert (worker.slot, worker.pid, worker.generation, worker.state) == (1, child, 7, State.SERVING)
-    assert (report.connections, report.waiting, report.answered) == (3, 2, 2)
+    assert (report.connections, report.waiting, worker.busy, slot.busy) == (3, 2, 1.25, 1.25)
     assert (report.forwarded, report.forwards_failed) == (1, 1)
     assert (report.generation, report.reloads, report.reloads_failed) == (7, 1, 0)
     assert report.reloaded >= report.started > 0
@@ -39,15 +38,16 @@ def test_counters_outlive_a_worker_and_what_is_open_does_not():
     slot = status.slots[0]
     slot.begin(1)
     slot.born(11)
-    slot.connections = 5
-    slot.count_answered()
+    slot.connections, slot.busy = 5, 9.0
+    slot.count_forwarded()
     slot.count_restart(hung=True)
     slot.gone(State.DEAD)
     slot.begin(1)
     slot.born(12)
     report = status.report()
 
-    assert (report.restarts, report.hangs, report.answered, report.connections) == (1, 1, 1, 0)
+    assert (report.restarts, report.hangs, report.forwarded, report.connections) == (1, 1, 1, 0)
+    assert slot.busy == 0
     assert slot.incarnation == 2
     assert slot.silent < 60
     assert not report.ready, "it only starts"

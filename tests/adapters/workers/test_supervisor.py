@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from functools import partial
 from multiprocessing import Pipe
@@ -21,7 +22,7 @@ from adapters.workers.supervisor import Supervisor
 from spop_proto import AgentDisconnect, Message, Notify
 from tests.adapters.conformance import Client
 from tests.adapters.harness import ROOT, free_ports, wait_for_port
-from tests.adapters.workers.stand import RULES, children, gone, until
+from tests.adapters.workers.stand import RULES, children, gone, sockets, until
 
 if TYPE_CHECKING:
     from tests.adapters.harness import Processes
@@ -88,9 +89,9 @@ class Agent:
         text = CONFIG.format(port=port, autoreload=str(autoreload).lower(), drain=drain_ms)
         (self.folder / "config.yml").write_text(text)
 
-    def client(self, port: int = 0) -> Client:
+    def client(self, port: int = 0, **hello: Any) -> Client:
         client = Client(("127.0.0.1", port or self.port))
-        client.hello()
+        client.hello(**hello)
         return client
 
     def log(self) -> str:
@@ -121,10 +122,22 @@ def agent(processes: Processes) -> Agent:
     return Agent(processes)
 
 
-def ask(client: Client, stream: int, query: str, key: str = "") -> dict[str, Any]:
+def asked(stream: int, query: str, key: str = "") -> Notify:
     arguments = {"id": key or f"t{stream}", "path": "/", "method": "GET", "query": query}
-    client.send(Notify(stream, 1, (Message("coraza-req", tuple(arguments.items())),)))
+    return Notify(stream, 1, (Message("coraza-req", tuple(arguments.items())),))
+
+
+def ask(client: Client, stream: int, query: str, key: str = "") -> dict[str, Any]:
+    client.send(asked(stream, query, key))
     return client.answers(1)[stream]
+
+
+def holder(agent: Agent, client: Client) -> int:
+    """The worker that has a client's connection open; 0 while none has."""
+    port = client.sock.getsockname()[1]
+    ends = (line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:])
+    inodes = {end[9] for end in ends if end[1].endswith(f":{agent.port:04X}") and end[2].endswith(f":{port:04X}")}
+    return next((pid for pid in agent.workers() if inodes & sockets(pid)), 0)
 
 
 def until_rules_say(fail: int, query: str, client: Client, agent: Agent) -> None:
@@ -171,6 +184,38 @@ def test_workers_share_the_connections_and_find_each_others_transactions(agent: 
     assert len(agent.generations()) == 1
     assert len(agent.workers()) == 2
     for client in clients:
+        client.close()
+
+
+def test_who_has_much_more_to_do_gives_a_connection(agent: Agent) -> None:
+    """Four connections, dealt evenly; those of one worker carry everything, until one of them is another worker's."""
+    clients = [agent.client(capabilities=("pipelining", "async")) for _ in range(4)]
+    until(lambda: len({holder(agent, client) for client in clients} - {0}) == 2, agent.log)
+    busy = [client for client in clients if holder(agent, client) == holder(agent, clients[0])]
+    assert len(busy) == 2
+    streams, stop = itertools.count(1, 2), threading.Event()
+    wrong: list[dict[str, Any]] = []
+
+    def work() -> None:
+        while not stop.is_set():
+            for client in busy:  # one after the other: both carry the same
+                numbers = [next(streams) for _ in range(10)]
+                client.send(*(asked(number, "q=attack" if number % 3 else "q=word") for number in numbers))
+                answers = client.answers(len(numbers))
+                wrong.extend(answers[each] for each in numbers if answers[each]["fail"] != (each % 3 > 0))
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        until(lambda: 0 not in (held := [holder(agent, each) for each in busy]) and len(set(held)) == 2, agent.log)
+    finally:
+        stop.set()
+        worker.join(60)
+
+    assert wrong == []
+    assert "a worker is to give a connection" in agent.log()
+    for client in clients:
+        assert ask(client, next(streams), "q=attack")["fail"] == 1
         client.close()
 
 
