@@ -6,6 +6,10 @@ from typing import Final
 
 MAX_DIGITS: Final = 18
 """Digits of a number that is reckoned with; more is text, as an overflow is in Go's Atoi."""
+SHORT: Final = 16
+"""Bytes of a counter with its step whose sum is remembered: scores are the same few, over and over."""
+MOST_KNOWN: Final = 4096
+_KNOWN: Final[dict[tuple[bytes, bytes], bytes]] = {}
 _SIGNS: Final = frozenset({b"+", b"-"})
 """What a value that may be a step begins with."""
 
@@ -34,5 +38,13 @@ def step_of(value: bytes) -> int | None:
 
 def counted(current: bytes, value: bytes) -> bytes:
     """What becomes of a value by a text that may be a step: the value after the step, or else the text."""
+    known = _KNOWN.get((current, value))
+    if known is not None:
+        return known
     step = step_of(value)
-    return value if step is None else reckon(current, step)
+    if step is None:
+        return value
+    result = reckon(current, step)
+    if len(current) + len(value) <= SHORT and len(_KNOWN) < MOST_KNOWN:
+        _KNOWN[current, value] = result
+    return result

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from waf_engine.counters import counted, integer, reckon, step_of
+from waf_engine import counters
+from waf_engine.counters import MOST_KNOWN, counted, integer, reckon, step_of
 
 
 @pytest.mark.parametrize(
@@ -57,3 +60,18 @@ def test_step_of(value: bytes, step: int | None):
 )
 def test_counted(current: bytes, value: bytes, after: bytes):
     assert counted(current, value) == after
+
+
+@given(st.from_regex(rb"[-+]?[0-9a]{0,20}", fullmatch=True), st.from_regex(rb"[-+]?[0-9a]{0,20}", fullmatch=True))
+def test_what_is_remembered_is_what_was_reckoned(current: bytes, value: bytes):
+    step = step_of(value)
+    wanted = value if step is None else reckon(current, step)
+
+    assert [counted(current, value) for _ in range(3)] == [wanted] * 3
+
+
+def test_so_much_is_remembered():
+    for number in range(MOST_KNOWN + 10):
+        assert counted(b"%d" % number, b"+1") == b"%d" % (number + 1)
+
+    assert len(counters._KNOWN) <= MOST_KNOWN
