@@ -22,7 +22,7 @@ from waf_engine.runtime.lanes import LATER, Chain, DirectTest, HeaderSource, Lan
 from waf_engine.runtime.planned import FOLLOWED_BY
 from waf_engine.runtime.scan_patterns import ScanPattern, is_scannable
 from waf_engine.runtime.scanner import PLAIN, Scanner, alphabets_for, lighter, restricted
-from waf_engine.transformations import TRIGGERS
+from waf_engine.transformations import MAKES, TRIGGERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -321,9 +321,16 @@ class LaneMaker:
             chain = chains.setdefault((functions, rule.multi_match), len(chains))
             if chain == len(made):
                 triggers = tuple(TRIGGERS.get(name) for name, _ in rule.transformations)
-                least = _least_value(draft.entries, rule)
                 made.append(
-                    Chain(functions, triggers, rule.multi_match, scanners.by_kind.get((size, remake(rule))), least)
+                    Chain(
+                        functions,
+                        triggers,
+                        rule.multi_match,
+                        scanners.by_kind.get((size, remake(rule))),
+                        _least_value(draft.entries, rule),
+                        tuple(MAKES.get(name) for name, _ in rule.transformations),
+                        _least_result(draft.entries, rule),
+                    )
                 )
             numbers = {scanners.slots[pattern] for pattern in entry.patterns}
             alone = _decides_alone(operator)
@@ -390,7 +397,7 @@ SHRINKING: Final = frozenset(
 """Transformations that make no value longer."""
 
 
-def _least_value(entries: Iterable[_Entry], rule: CompiledRule) -> int:
+def _least_value(entries: Sequence[_Entry], rule: CompiledRule) -> int:
     """Bytes of a value below which base64Decode makes too little of it for the rules that have a rule's chain.
 
     Three bytes are made of four. 0 where the chain is another, or where a rule does not leave it to a scan.
@@ -398,11 +405,15 @@ def _least_value(entries: Iterable[_Entry], rule: CompiledRule) -> int:
     names = [name for name, _ in rule.transformations]
     if names.count("base64Decode") != 1 or not SHRINKING.issuperset(set(names) - {"base64Decode"}):
         return 0
-    same = [entry for entry in entries if entry.rule.functions == rule.functions]
-    if any(not entry.patterns for entry in same):
+    if any(not entry.patterns for entry in entries if entry.rule.functions == rule.functions):
         return 0
-    least = min(_width(pattern) for entry in same for pattern in entry.patterns)
-    return (least * 4 + 2) // 3
+    return (_least_result(entries, rule) * 4 + 2) // 3
+
+
+def _least_result(entries: Sequence[_Entry], rule: CompiledRule) -> int:
+    """Bytes that what a rule's chain makes must have for a pattern of the rules with that chain to be in it."""
+    same = [entry for entry in entries if entry.rule.functions == rule.functions]
+    return min((_width(pattern) for entry in same for pattern in entry.patterns), default=0)
 
 
 def _width(pattern: ScanPattern) -> int:

@@ -96,6 +96,8 @@ class Chain:
         every_step: whether the rules see its intermediate results too (multiMatch).
         scanner: what scans its results, where they are not the value itself; None: nothing does.
         least: bytes of a value below which nothing that it makes in the end can be found; 0 when that is not known.
+        makes: for each step the bytes that may come anew by it; None: any may.
+        width: bytes of a result below which no pattern of its rules can be found in it.
     """
 
     steps: tuple[Transformation, ...]
@@ -103,6 +105,8 @@ class Chain:
     every_step: bool
     scanner: Scanner | None
     least: int = 0
+    makes: tuple[frozenset[int] | None, ...] = ()
+    width: int = 0
 
 
 Step = tuple[int, "Transformation"]
@@ -117,12 +121,12 @@ class Shape:
 
     Attributes:
         steps: transformations, each on an earlier result; result 0 is the value itself.
-        scans: what scans which results, without 0; each distinct result once.
+        scans: what scans which results, without 0, each with the bytes that it must have; each distinct result once.
         asked: the direct tests.
     """
 
     steps: tuple[Step, ...]
-    scans: tuple[tuple[Callable[[bytes], list[int]], tuple[int, ...]], ...]
+    scans: tuple[tuple[Callable[[bytes], list[int]], tuple[tuple[int, int], ...]], ...]
     asked: tuple[Asked, ...]
 
 
@@ -192,11 +196,11 @@ class Lane:
         if shape.steps:
             for start, transformation in shape.steps:
                 results.append(transformation(results[start]))
-            for scan, numbers in shape.scans:
+            for scan, scanned in shape.scans:
                 seen = {value}
-                for number in numbers:
+                for number, width in scanned:
                     result = results[number]
-                    if result not in seen:
+                    if len(result) >= width and result not in seen:
                         seen.add(result)
                         hits += scan(result)
         if not hits and not shape.asked:
@@ -230,7 +234,8 @@ class Lane:
         """The steps for values with these special bytes; beginnings that chains share are done once."""
         steps: list[Step] = []
         known: dict[Step, int] = {}
-        scans: dict[Callable[[bytes], list[int]], dict[int, None]] = {}
+        may_hold: list[frozenset[int] | None] = [present]
+        scans: dict[Callable[[bytes], list[int]], dict[int, int]] = {}
         results: list[tuple[int, ...]] = []
         for chain in self._chains:
             seen = [0]
@@ -238,31 +243,36 @@ class Lane:
             if short and chain.least and not (present and chain.every_step):
                 results.append((0,))
                 continue
-            for transformation, trigger in zip(chain.steps, chain.triggers, strict=True):
-                # What an earlier step made may hold any byte; the value itself is known.
-                if seen[-1] == 0 and trigger is not None and trigger.isdisjoint(present):
+            makes = chain.makes or (None,) * len(chain.steps)
+            for transformation, trigger, new in zip(chain.steps, chain.triggers, makes, strict=True):
+                held = may_hold[seen[-1]]
+                if held is not None and trigger is not None and trigger.isdisjoint(held):
                     continue
                 step = (seen[-1], transformation)
                 if step not in known:
                     steps.append(step)
                     known[step] = len(steps)
+                    may_hold.append(None if held is None or new is None else held | new)
                 seen.append(known[step])
             results.append(tuple(dict.fromkeys(seen)) if chain.every_step else (seen[-1],))
             if chain.scanner is not None:
                 wanted = scans.setdefault(chain.scanner.scan, {})
-                wanted.update((number, None) for number in results[-1] if number)
+                for number in results[-1]:
+                    if number:
+                        wanted[number] = min(chain.width, wanted.get(number, chain.width))
         asked = []
         for direct in self._direct:
             numbers = results[direct.chain]
             needs = None if direct.negated else direct.needs
-            if needs is not None and needs.isdisjoint(present):
-                numbers = tuple(number for number in numbers if number)
+            if needs is not None:
+                held_by = ((number, may_hold[number]) for number in numbers)
+                numbers = tuple(number for number, held in held_by if held is None or not needs.isdisjoint(held))
             if numbers:
                 idle = b"" if needs is None else bytes(byte for byte in range(256) if byte not in needs)
                 asked.append((direct.rule, direct.test, direct.negated, numbers, idle))
         return Shape(
             tuple(steps),
-            tuple((scan, tuple(numbers)) for scan, numbers in scans.items() if numbers),
+            tuple((scan, tuple(numbers.items())) for scan, numbers in scans.items() if numbers),
             tuple(asked),
         )
 

@@ -11,7 +11,7 @@ are, caseless means ASCII (shared reference engine.md, sections 0.6 and 1.4). Na
 from __future__ import annotations
 
 from waf_engine.transformations import comments, encoding, escapes, hashing, path, text, whitespace
-from waf_engine.transformations._registry import transformations, triggered_by, triggers_of
+from waf_engine.transformations._registry import makes_of, transformations, triggered_by, triggers_of
 
 FAMILIES = (comments, encoding, escapes, hashing, path, text, whitespace)
 
@@ -20,4 +20,9 @@ TRIGGERS: dict[str, frozenset[int] | None] = {
 }
 """For each name: the bytes of which at least one is in every value that changes; None when any value may change."""
 
-__all__ = ["FAMILIES", "TRIGGERS", "transformations", "triggered_by"]
+MAKES: dict[str, frozenset[int] | None] = {
+    name: makes_of(thing) for name in transformations.names() if (thing := transformations.get(name)) is not None
+}
+"""For each name: the bytes that its result may hold although the value does not; None when any may come."""
+
+__all__ = ["FAMILIES", "MAKES", "TRIGGERS", "transformations", "triggered_by"]

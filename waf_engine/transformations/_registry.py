@@ -22,19 +22,26 @@ transformations: Registry[Transformation] = Registry("transformation")
 PERCENT, AMPERSAND, BACKSLASH, SLASH, STAR, HASH, DASH, COLON, LOWER_X, UPPER_X = b"%&\\/*#-:xX"
 
 _triggers: dict[Transformation, frozenset[int]] = {}
+_makes: dict[Transformation, frozenset[int]] = {}
 
 
-def triggered_by(needed: Iterable[int]) -> Callable[[Transformation], Transformation]:
+def triggered_by(
+    needed: Iterable[int], *, makes: Iterable[int] | None = None
+) -> Callable[[Transformation], Transformation]:
     """Declare that a transformation changes no value in which none of some bytes occurs.
 
-    The plan skips a transformation whose bytes are absent; a test holds every declaration to its word.
+    The plan skips a transformation whose bytes are absent, also behind others that do not make them; a test holds
+    every declaration to its word.
 
     Args:
         needed: the bytes, as `bytes` or any other iterable of their values.
+        makes: the bytes that its result may hold although the value does not; None: any.
     """
 
     def declare(transformation: Transformation) -> Transformation:
         _triggers[transformation] = frozenset(needed)
+        if makes is not None:
+            _makes[transformation] = frozenset(makes)
         return transformation
 
     return declare
@@ -43,3 +50,8 @@ def triggered_by(needed: Iterable[int]) -> Callable[[Transformation], Transforma
 def triggers_of(transformation: Transformation) -> frozenset[int] | None:
     """The bytes declared with `triggered_by`, or None: any value may change."""
     return _triggers.get(transformation)
+
+
+def makes_of(transformation: Transformation) -> frozenset[int] | None:
+    """The bytes declared with `triggered_by` that may come anew, or None: any may."""
+    return _makes.get(transformation)

@@ -17,7 +17,7 @@ _MARKS_BUT_DASHES = (b"/*", b"*/", b"#")
 
 
 @transformations.register("replaceComments")
-@triggered_by(b"*")
+@triggered_by(b"*", makes=b" ")
 def replace_comments(value: bytes) -> bytes:
     """Put a space in place of each C comment; one that is not closed reaches to the end.
 
@@ -41,7 +41,7 @@ def replace_comments(value: bytes) -> bytes:
 
 
 @transformations.register("removeComments")
-@triggered_by(b"*-#")
+@triggered_by(b"*-#", makes=b" \0")
 def remove_comments(value: bytes) -> bytes:
     r"""Remove C and HTML comments, and everything from ``--`` or ``#`` on.
 
@@ -72,7 +72,7 @@ def remove_comments(value: bytes) -> bytes:
 
 
 @transformations.register("removeCommentsChar")
-@triggered_by(b"*-#")
+@triggered_by(b"*-#", makes=b"")
 def remove_comments_char(value: bytes) -> bytes:
     """Remove the marks of comments and keep what is in them: C's, HTML's, ``--`` and ``#``.
 

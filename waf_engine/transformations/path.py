@@ -35,7 +35,7 @@ def _join(segments: list[bytes], original: bytes) -> bytes:
 
 
 @transformations.register("normalisePath", "normalizePath")
-@triggered_by(b"./")
+@triggered_by(b"./", makes=b"./")
 def normalise_path(value: bytes) -> bytes:
     """Remove repeated slashes, ``.`` segments and ``..`` segments with those before them.
 
@@ -50,7 +50,7 @@ def normalise_path(value: bytes) -> bytes:
 
 
 @transformations.register("normalisePathWin", "normalizePathWin")
-@triggered_by(b"\\/. :")
+@triggered_by(b"\\/. :", makes=b"./")
 def normalise_path_win(value: bytes) -> bytes:
     r"""As normalisePath, with backslashes taken for slashes and names as Windows reads them.
 

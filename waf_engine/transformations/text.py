@@ -34,7 +34,7 @@ def _moved(table: bytes) -> bytes:
 
 
 @transformations.register("lowercase")
-@triggered_by(_UPPER)
+@triggered_by(_UPPER, makes=_LOWER)
 def lowercase(value: bytes) -> bytes:
     """Turn ASCII letters to lower case; other bytes are not letters here, whatever their encoding.
 
@@ -44,7 +44,7 @@ def lowercase(value: bytes) -> bytes:
 
 
 @transformations.register("uppercase")
-@triggered_by(_LOWER)
+@triggered_by(_LOWER, makes=_UPPER)
 def uppercase(value: bytes) -> bytes:
     """Turn ASCII letters to upper case.
 
@@ -54,7 +54,7 @@ def uppercase(value: bytes) -> bytes:
 
 
 @transformations.register("removeNulls")
-@triggered_by(b"\0")
+@triggered_by(b"\0", makes=b"")
 def remove_nulls(value: bytes) -> bytes:
     r"""Remove NUL bytes.
 
@@ -64,7 +64,7 @@ def remove_nulls(value: bytes) -> bytes:
 
 
 @transformations.register("replaceNulls")
-@triggered_by(b"\0")
+@triggered_by(b"\0", makes=b" ")
 def replace_nulls(value: bytes) -> bytes:
     r"""Put a space in place of each NUL byte.
 
@@ -113,7 +113,7 @@ def parity_zero_7bit(value: bytes) -> bytes:
 
 
 @transformations.register("cmdLine")
-@triggered_by(_UPPER + _CMD_DELETED + _CMD_BLANKS)
+@triggered_by(_UPPER + _CMD_DELETED + _CMD_BLANKS, makes=_LOWER + b" ")
 def cmd_line(value: bytes) -> bytes:
     r"""Undo the spellings by which a shell's command line is disguised.
 

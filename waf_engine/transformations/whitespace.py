@@ -24,7 +24,7 @@ _WIDE_BY_START = {
 
 
 @transformations.register("trim")
-@triggered_by(_BLANKS)
+@triggered_by(_BLANKS, makes=b"")
 def trim(value: bytes) -> bytes:
     """Remove white space at both ends.
 
@@ -34,7 +34,7 @@ def trim(value: bytes) -> bytes:
 
 
 @transformations.register("trimLeft")
-@triggered_by(_BLANKS)
+@triggered_by(_BLANKS, makes=b"")
 def trim_left(value: bytes) -> bytes:
     """Remove white space at the start.
 
@@ -44,7 +44,7 @@ def trim_left(value: bytes) -> bytes:
 
 
 @transformations.register("trimRight")
-@triggered_by(_BLANKS)
+@triggered_by(_BLANKS, makes=b"")
 def trim_right(value: bytes) -> bytes:
     """Remove white space at the end.
 
@@ -54,7 +54,7 @@ def trim_right(value: bytes) -> bytes:
 
 
 @transformations.register("compressWhitespace")
-@triggered_by(_BLANKS)
+@triggered_by(_BLANKS, makes=b" ")
 def compress_whitespace(value: bytes) -> bytes:
     r"""Put one space in place of each run of white space.
 
@@ -69,7 +69,7 @@ def compress_whitespace(value: bytes) -> bytes:
 
 
 @transformations.register("removeWhitespace")
-@triggered_by({*_BLANKS, *_WIDE_LEADS})
+@triggered_by({*_BLANKS, *_WIDE_LEADS}, makes=b"")
 def remove_whitespace(value: bytes) -> bytes:
     r"""Remove white space, also what Unicode adds to it (the no-break space C2 A0 and others) where it is UTF-8.
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.docstrings import docstring_of, source_of
 from waf_engine.registry import Registry
-from waf_engine.transformations import FAMILIES, TRIGGERS, transformations, triggered_by
-from waf_engine.transformations._registry import triggers_of
+from waf_engine.transformations import FAMILIES, MAKES, TRIGGERS, transformations, triggered_by
+from waf_engine.transformations._registry import makes_of, triggers_of
 
 if TYPE_CHECKING:
     from waf_engine.types import Transformation
@@ -83,16 +83,18 @@ def test_each_family_in_the_folder_is_imported():
 
 
 def test_a_declaration_of_triggers_is_found_again():
-    @triggered_by(b"ab")
+    @triggered_by(b"ab", makes=b"c")
     def declared(value: bytes) -> bytes:
         return value
 
     assert triggers_of(declared) == {0x61, 0x62}
     assert triggers_of(len) is None
+    assert makes_of(declared) == {0x63}
+    assert makes_of(len) is None
 
 
 def test_there_are_triggers_for_each_name_and_none_where_any_value_may_change():
-    assert list(TRIGGERS) == transformations.names()
+    assert list(TRIGGERS) == list(MAKES) == transformations.names()
     assert {name for name, needed in TRIGGERS.items() if needed is None} == {
         "base64Decode", "base64DecodeExt", "base64Encode", "hexEncode", "length", "md5", "sha1",
     }  # fmt: skip
@@ -126,6 +128,21 @@ def test_any_value_gives_bytes_and_what_does_not_change_is_the_same_object(
     assert type(result) is bytes
     if result == value and name != "length":  # the length of b"1" is b"1"
         assert result is value
+    assert_makes(name, value, result)
+
+
+def assert_makes(name: str, value: bytes, result: bytes) -> None:
+    """Of bytes that were not there, only those came that are declared."""
+    makes = MAKES[name]
+    assert makes is None or makes.issuperset(set(result) - set(value)), (value, result)
+
+
+@each
+def test_each_byte_between_others(name: str, transformation: Transformation):
+    for byte in range(256):
+        for around in (b"%c", b"a%c/", b" %c.", b"/*%c*/", b"%c%c"):
+            value = around.replace(b"%c", bytes((byte,)))
+            assert_makes(name, value, transformation(value))
 
 
 @each
@@ -140,6 +157,7 @@ def test_each_two_pieces_together(name: str, transformation: Transformation):
         else:
             changed += 1
             assert needed is None or needed & set(value), value
+            assert_makes(name, value, result)
 
     assert changed, "the pieces hold nothing for this transformation: add some"
 
