@@ -91,6 +91,50 @@ def test_only_what_can_change_a_value_is_done(tx: Transaction):
     assert (lower.calls, strip.calls, any_value.calls) == (0, 1, 1)
 
 
+def test_what_an_earlier_step_cannot_have_made_is_not_looked_for(tx: Transaction):
+    """Neither by the step behind it, nor by a test of what it made."""
+    lower, strip = Counted(bytes.lower), Counted(bytes.strip)
+    asked: list[bytes] = []
+
+    def test(value: bytes, _tx: TransactionView) -> Captures | None:
+        asked.append(value)
+        return ()
+
+    letters = frozenset(b"abcdefghijklmnopqrstuvwxyz")
+    chain = Chain((lower, strip), (UPPER, frozenset(b" ")), False, None, makes=(letters, frozenset()))
+    made = lane(1, chain, direct=(DirectTest(5, 0, test, frozenset(b"<")),))
+
+    assert made.candidates(b"Ab", tx) == ()
+    assert (lower.calls, strip.calls, asked) == (1, 0, [])
+    assert made.candidates(b" Ab<", tx) == (5,)
+    assert (lower.calls, strip.calls, asked) == (2, 1, [b"ab<"])
+
+
+def test_what_is_shorter_than_any_pattern_is_not_scanned(tx: Transaction):
+    scanned: list[bytes] = []
+
+    class Recorded:
+        refused = frozenset[int]()
+
+        def scan(self, value: bytes) -> list[int]:
+            scanned.append(value)
+            return []
+
+    scans = Scanner(Recorded())
+    strip, lower = (bytes.strip,), (bytes.lower, bytes.strip)
+    chains = [Chain(strip, (None,), False, scans, width=4), Chain(lower, (None, None), False, scans, width=3)]
+    made = Lane(1, chains, scans, {0: (1,)}, (), (), None)
+
+    made.candidates(b" ABC ", tx)
+    assert scanned == [b" ABC ", b"abc"], "by the least width of those whose result it is"
+    scanned.clear()
+    made.candidates(b" AB", tx)
+    assert scanned == [b" AB"]
+    scanned.clear()
+    made.candidates(b" abc", tx)
+    assert scanned == [b" abc", b"abc"], "the same result of two chains, by the lesser of their widths"
+
+
 def test_what_transformations_make_is_scanned_by_their_own_scanner(tx: Transaction):
     values, made_values = scanner(b"a"), scanner(b"zzz", b"b")
     chain = Chain((bytes.upper, bytes.lower, bytes.lower), (None, None, None), every_step=True, scanner=made_values)
