@@ -76,7 +76,7 @@ def test_a_value_is_transformed_once_for_chains_that_begin_alike(tx: Transaction
     assert set(made.candidates(b"x", tx)) == {7}
     assert (lower.calls, strip.calls) == (1, 1)  # nothing in it that they could change
     assert set(made.candidates(b"X", tx)) == {7, 8}
-    assert (lower.calls, strip.calls) == (2, 2)  # what a step made may hold any byte
+    assert (lower.calls, strip.calls) == (2, 2)  # of this step it is not said what it makes
 
 
 def test_only_what_can_change_a_value_is_done(tx: Transaction):
