@@ -8,7 +8,8 @@ HAProxy opens few connections and keeps them for long, so what a worker gets at 
 Measured with 4 workers, connections of the busiest and the idlest: 16 connections by SO_REUSEPORT 9 and 0 (the worst of
 six runs), 64 connections 25 and 9; by all workers accepting on one socket 16 and 0, and 64 and 0, for in a burst the
 first that is awake takes all; dealt out 4 and 4, and 16 and 16. It also lets a reload keep every connection: an old
-worker gives back those on which nothing is begun, and HAProxy never notices.
+worker gives back those on which nothing is begun, and HAProxy never notices; and in the same way what HAProxy makes of
+its connections is evened out (balance.py).
 
 Here: start, reload, stop, and dealing out. Not here: the metrics' server (health.py), files (watching.py).
 """
