@@ -10,8 +10,8 @@ loop (a rule engine only computes, so another thread would not make it faster). 
 (`Later`), when the answer is somewhere else: that NOTIFY gets a task, and others go on meanwhile. A handler that is a
 coroutine function gets a task for each NOTIFY. Answers come in any order then.
 
-Connections may come from elsewhere (`adopt`) and go elsewhere (`hand_over` all, `ease` one), between two NOTIFYs, without
-HAProxy noticing: another process goes on with the same socket.
+Connections may come from elsewhere (`adopt`) and go elsewhere (`hand_over` all, `ease` one), between two NOTIFYs,
+without HAProxy noticing: another process goes on with the same socket.
 """
 
 from __future__ import annotations
