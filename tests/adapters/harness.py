@@ -9,6 +9,7 @@ import http.server
 import itertools
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -30,6 +31,8 @@ START_SECONDS = 120
 PORTS = range(12_000, 32_000)
 """Below those that Linux gives to connections (net.ipv4.ip_local_port_range: from 32768 on)."""
 PORT_SLICES = 16
+LISTENS = "0A"
+"""A state of sockets in /proc/net/tcp."""
 
 
 def haproxy_binaries() -> list[tuple[str, str]]:
@@ -69,13 +72,25 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
+def listening_ports() -> set[int]:
+    """The TCP ports of this machine that somebody listens on. To connect would be an event to whoever does."""
+    found = set()
+    for name in ("tcp", "tcp6"):
+        with contextlib.suppress(FileNotFoundError):  # there may be no IPv6
+            for line in Path(f"/proc/net/{name}").read_text("ascii").splitlines()[1:]:
+                words = line.split()
+                if words[3] == LISTENS:
+                    found.add(int(words[1].rpartition(":")[2], 16))
+    return found
+
+
 def wait_for_port(port: int, process: subprocess.Popen[bytes] | None = None) -> None:
     """Return when something listens; fail when the process ends before."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process is not None and process.poll() is not None:
             pytest.fail(f"{process.args} ended with status {process.returncode}")
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        if port in listening_ports():
             return
         threading.Event().wait(0.02)
     pytest.fail(f"nothing listens on port {port} after {START_SECONDS} s")
@@ -202,8 +217,10 @@ class Processes:
 
     def start_haproxy(self, binary: str, config: Path, port: int, **environment: str) -> subprocess.Popen[bytes]:
         process = self.start([binary, "-db", "-f", str(config)], "haproxy.out", **environment)
+        ports = {int(each) for each in re.findall(r"^\s*bind \S*:(\d+)", config.read_text(), re.MULTILINE)}
         try:
-            wait_for_port(port, process)
+            for each in (port, *ports):  # it begins to listen on one after the other
+                wait_for_port(each, process)
         except BaseException:
             sys.stderr.write((self.folder / "haproxy.out").read_text())
             raise
