@@ -208,7 +208,7 @@ listen:
     )
     with subprocess.Popen(command, cwd=folder, pass_fds=[each.fileno() for each in passed]) as process:
         processes.started.append(process)
-        wait_for_port(first, process)
+        wait_for_port(third, process)  # the last of those it opens
         ports = [each.getsockname()[1] for each in passed]
         secure = f"ssl verify required ca-file {certificates.path('ca.pem')}"
         servers = [
