@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.adapters.proc import LISTENS, tcp_sockets
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -31,8 +33,6 @@ START_SECONDS = 120
 PORTS = range(12_000, 32_000)
 """Below those that Linux gives to connections (net.ipv4.ip_local_port_range: from 32768 on)."""
 PORT_SLICES = 16
-LISTENS = "0A"
-"""A state of sockets in /proc/net/tcp."""
 
 
 def haproxy_binaries() -> list[tuple[str, str]]:
@@ -72,25 +72,13 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
-def listening_ports() -> set[int]:
-    """The TCP ports of this machine that somebody listens on. To connect would be an event to whoever does."""
-    found = set()
-    for name in ("tcp", "tcp6"):
-        with contextlib.suppress(FileNotFoundError):  # there may be no IPv6
-            for line in Path(f"/proc/net/{name}").read_text("ascii").splitlines()[1:]:
-                words = line.split()
-                if words[3] == LISTENS:
-                    found.add(int(words[1].rpartition(":")[2], 16))
-    return found
-
-
 def wait_for_port(port: int, process: subprocess.Popen[bytes] | None = None) -> None:
     """Return when something listens; fail when the process ends before."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process is not None and process.poll() is not None:
             pytest.fail(f"{process.args} ended with status {process.returncode}")
-        if port in listening_ports():
+        if any(each.local == port and each.state == LISTENS for each in tcp_sockets()):
             return
         threading.Event().wait(0.02)
     pytest.fail(f"nothing listens on port {port} after {START_SECONDS} s")

@@ -1,8 +1,43 @@
-"""What /proc tells tests of the processes that they have started."""
+"""What /proc tells tests of the processes that they have started, and of their connections."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
+
+ESTABLISHED, CLOSE_WAIT, LISTENS = "01", "08", "0A"
+"""States of TCP sockets."""
+
+
+class TcpSocket(NamedTuple):
+    """A TCP socket of this machine.
+
+    Attributes:
+        local: its port.
+        remote: the port of the other end; 0 when it listens.
+        state: `ESTABLISHED`, `CLOSE_WAIT` (the other end is closed), `LISTENS` or another one.
+        unread: bytes that have come and were not read yet.
+        inode: by which it is found among the files of a process.
+    """
+
+    local: int
+    remote: int
+    state: str
+    unread: int
+    inode: str
+
+
+def tcp_sockets() -> list[TcpSocket]:
+    """All of them, of both families. To look at a port so is no event to whoever listens there."""
+    found = []
+    for name in ("tcp", "tcp6"):
+        with suppress(FileNotFoundError):  # there may be no IPv6
+            for line in Path(f"/proc/net/{name}").read_text("ascii").splitlines()[1:]:
+                words = line.split()
+                local, remote = (int(word.rpartition(":")[2], 16) for word in words[1:3])
+                found.append(TcpSocket(local, remote, words[3], int(words[4].partition(":")[2], 16), words[9]))
+    return found
 
 
 def descendants(pid: int) -> set[int]:

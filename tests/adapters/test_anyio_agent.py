@@ -3,7 +3,6 @@ from __future__ import annotations
 import itertools
 import threading
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -28,6 +27,7 @@ from tests.adapters.conformance import (
     notify,
     recording_logger,
 )
+from tests.adapters.proc import tcp_sockets
 
 if TYPE_CHECKING:
     import logging
@@ -72,12 +72,8 @@ class Pair:
 
 def _unread(sock: socket.socket) -> int:
     """The bytes that were sent by a connection of this machine, and are not read yet: what its other end has."""
-    local, remote = (f"{sock.getsockname()[1]:04X}", f"{sock.getpeername()[1]:04X}")
-    for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]:
-        words = line.split()
-        if words[1].endswith(f":{remote}") and words[2].endswith(f":{local}"):
-            return int(words[4].split(":")[1], 16)
-    return 0
+    ends = sock.getpeername()[1], sock.getsockname()[1]
+    return sum(each.unread for each in tcp_sockets() if (each.local, each.remote) == ends)
 
 
 class AnyioConformance(Conformance):

@@ -6,17 +6,18 @@ import os
 import signal
 import urllib.error
 import urllib.request
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.adapters.harness import fetch, free_ports
+from tests.adapters.proc import CLOSE_WAIT, tcp_sockets
 from tests.adapters.test_haproxy import CORAZA_CFG, HAPROXY_CFG
 from tests.adapters.workers.stand import children, until
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from tests.adapters.harness import Processes, Site
 
 pytestmark = [pytest.mark.haproxy, pytest.mark.slow]
@@ -44,8 +45,6 @@ applications:
       SecRule ARGS "@contains attack" "id:100,phase:2,deny,log,msg:'an attack',severity:CRITICAL,tag:attack-sqli"
       SecRule RESPONSE_HEADERS:X-Leak "@streq secret" "id:101,phase:3,deny,status:403,log,msg:'a leak',severity:ERROR"
 """
-CLOSE_WAIT = "08"
-"""A state of connections in /proc/net/tcp."""
 ENGINE = {"engine": "shop", "namespace": "", "driver_type": "spoa"}
 SHOP = {"application": "shop"}
 
@@ -159,8 +158,7 @@ def test_four_workers_of_which_some_are_killed(haproxy_binary: str, site: Site, 
 
 def _half_closed(port: int) -> bool:
     """Whether there are connections to this port of which only the other end is closed."""
-    ends = (line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:])
-    return any(end[2].endswith(f":{port:04X}") and end[3] == CLOSE_WAIT for end in ends)
+    return any(end.remote == port and end.state == CLOSE_WAIT for end in tcp_sockets())
 
 
 def _worker_of(stand: Stand) -> int:

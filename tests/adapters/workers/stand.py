@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.adapters.harness import free_ports
+from tests.adapters.proc import ESTABLISHED, tcp_sockets
 
 if TYPE_CHECKING:
     import signal
@@ -27,8 +28,6 @@ FULL = os.environ.get("SPOA_WAF_FULL") == "1"
 CLIENTS = 50
 HAPROXY_THREADS = 2
 ANSWER_SECONDS = 0.25
-ESTABLISHED = "01"
-"""A state of connections in /proc/net/tcp."""
 
 RULES = """\
 SecRuleEngine On
@@ -238,8 +237,8 @@ class Stand:
 
     def connections(self) -> dict[int, int]:
         """How many connections of HAProxy each worker holds."""
-        ends = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
-        inodes = {end[9] for end in ends if end[1].endswith(f":{self.agent_port:04X}") and end[3] == ESTABLISHED}
+        ends = tcp_sockets()
+        inodes = {end.inode for end in ends if end.local == self.agent_port and end.state == ESTABLISHED}
         return {pid: len(inodes & sockets(pid)) for pid in self.workers()}
 
     def slow_answers(self) -> list[str]:

@@ -22,6 +22,7 @@ from adapters.workers.supervisor import Supervisor
 from spop_proto import AgentDisconnect, Message, Notify
 from tests.adapters.conformance import Client
 from tests.adapters.harness import ROOT, free_ports, wait_for_port
+from tests.adapters.proc import tcp_sockets
 from tests.adapters.workers.stand import RULES, children, gone, sockets, until
 
 if TYPE_CHECKING:
@@ -135,8 +136,7 @@ def ask(client: Client, stream: int, query: str, key: str = "") -> dict[str, Any
 def holder(agent: Agent, client: Client) -> int:
     """The worker that has a client's connection open; 0 while none has."""
     port = client.sock.getsockname()[1]
-    ends = (line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:])
-    inodes = {end[9] for end in ends if end[1].endswith(f":{agent.port:04X}") and end[2].endswith(f":{port:04X}")}
+    inodes = {end.inode for end in tcp_sockets() if (end.local, end.remote) == (agent.port, port)}
     return next((pid for pid in agent.workers() if inodes & sockets(pid)), 0)
 
 
