@@ -18,6 +18,7 @@ from tests.adapters.workers.stand import children, until
 
 if TYPE_CHECKING:
     from pathlib import Path
+
     from tests.adapters.harness import Processes, Site
 
 pytestmark = [pytest.mark.haproxy, pytest.mark.slow]
