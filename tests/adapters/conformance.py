@@ -126,6 +126,25 @@ class Client:
         self.sock.close()
 
 
+def assert_no_more_is_read(client: Client, entered: threading.Semaphore, release: threading.Event) -> None:
+    """Of an agent with three NOTIFYs in flight, whose handler counts itself in and waits to be released."""
+    client.hello()
+    frames = client.bytes_of(*(notify(number, "x" * 16_000) for number in range(1, 20)))
+    sender = threading.Thread(target=client.sock.sendall, args=(frames,))
+    sender.start()
+    for _ in range(3):
+        assert entered.acquire(timeout=WAIT)
+    count = 3
+    while entered.acquire(timeout=0.3):
+        count += 1
+    release.set()
+
+    # What one read brings is decoded at once: at most four of these beyond the bound.
+    assert count <= 3 + 65_536 // 16_000
+    assert sorted(client.answers(19)) == list(range(1, 20))
+    sender.join(WAIT)
+
+
 class Running:
     """A loop at work: its address, its log, and how to stop it."""
 

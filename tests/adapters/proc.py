@@ -40,10 +40,32 @@ def tcp_sockets() -> list[TcpSocket]:
     return found
 
 
-def descendants(pid: int) -> set[int]:
-    """The processes that a process has started, and those that they have; of one that is gone: none."""
+def children(pid: int) -> list[int]:
+    """The processes that a process has forked."""
     try:
-        children = {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
-        return set()
-    return children.union(*map(descendants, children))
+        return []
+
+
+def sockets(pid: int) -> set[str]:
+    """The inodes of the sockets that a process has open."""
+    found = set()
+    with suppress(FileNotFoundError):  # it has ended meanwhile
+        for each in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                found.add(str(each.readlink()).removeprefix("socket:[").removesuffix("]"))
+    return found
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended."""
+    with suppress(OSError):
+        return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    return True
+
+
+def descendants(pid: int) -> set[int]:
+    """The processes that a process has forked, and those that they have; of one that is gone: none."""
+    found = set(children(pid))
+    return found.union(*map(descendants, found))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import redis
 
+from adapters.metrics.observer import Observer
 from tests.adapters.harness import free_ports
 from tests.conftest import absent
 
@@ -69,3 +70,14 @@ class RedisServer:
 
     def client(self) -> redis.Redis:
         return redis.Redis(port=self.port)
+
+
+class Told(Observer):
+    """What an observer is told of a server's answers."""
+
+    def __init__(self) -> None:
+        self.results: list[str] = []
+
+    def shared(self, result: str, seconds: float | None = None) -> None:
+        assert (seconds is None) == (result == "refused")
+        self.results.append(result)

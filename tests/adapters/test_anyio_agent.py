@@ -23,6 +23,7 @@ from tests.adapters.conformance import (
     Client,
     Conformance,
     Running,
+    assert_no_more_is_read,
     echo,
     notify,
     recording_logger,
@@ -337,21 +338,7 @@ class AnyioConformance(Conformance):
 
         limits = replace(PATIENT, in_flight=3)
         client = start(handler, limits=limits).client(max_waiting_frames=100)
-        client.hello()
-        # What one read brings is decoded at once: at most four of these beyond the bound.
-        frames = client.bytes_of(*(notify(number, "x" * 16_000) for number in range(1, 20)))
-        sender = threading.Thread(target=client.sock.sendall, args=(frames,))
-        sender.start()
-        for _ in range(3):
-            assert entered.acquire(timeout=WAIT)
-        count = 3
-        while entered.acquire(timeout=0.3):
-            count += 1
-        release.set()
-
-        assert count <= 3 + 65_536 // 16_000
-        assert sorted(client.answers(19)) == list(range(1, 20))
-        sender.join(WAIT)
+        assert_no_more_is_read(client, entered, release)
 
     def test_who_leaves_while_answers_are_made_leaves_nothing_behind(self, start: Callable[..., Running]) -> None:
         entered, cancelled = threading.Event(), threading.Event()

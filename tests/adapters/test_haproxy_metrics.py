@@ -12,9 +12,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.adapters.harness import fetch, free_ports
-from tests.adapters.proc import CLOSE_WAIT, tcp_sockets
+from tests.adapters.proc import CLOSE_WAIT, children, tcp_sockets
 from tests.adapters.test_haproxy import CORAZA_CFG, HAPROXY_CFG
-from tests.adapters.workers.stand import children, until
+from tests.adapters.workers.stand import until
 
 if TYPE_CHECKING:
     from pathlib import Path

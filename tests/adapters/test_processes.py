@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.adapters.harness import haproxy_binaries
-from tests.adapters.workers.stand import ANSWER_SECONDS, CLIENTS, FULL, RULES, Answer, Clients, Stand, gone, until
+from tests.adapters.proc import gone
+from tests.adapters.workers.stand import ANSWER_SECONDS, CLIENTS, FULL, RULES, Answer, Clients, Stand, until
 from tests.conftest import absent
 
 if TYPE_CHECKING:

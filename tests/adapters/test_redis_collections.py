@@ -14,9 +14,8 @@ from hypothesis.stateful import invariant, run_state_machine_as_test
 
 from adapters import redis_collections
 from adapters.config_model import SharedConfig
-from adapters.metrics.observer import Observer
 from adapters.redis_collections import MAX_MEMBERS, MAX_TEXT, RedisCollections
-from tests.adapters.redis_server import PASSWORD, RedisServer
+from tests.adapters.redis_server import PASSWORD, RedisServer, Told
 from tests.adapters.workers.stand import until
 from tests.waf_engine.test_persistence import IP, Clock, StoreMachine
 from tests.waf_engine.test_shared_collections import in_processes
@@ -179,15 +178,6 @@ def test_rules_count_over_machines(make: Callable[..., RedisCollections]):
 
 TIMEOUT = 2.0
 """Of the tests in which it is waited for: what a busy machine does to a server that works takes less."""
-
-
-class Told(Observer):
-    def __init__(self) -> None:
-        self.results: list[str] = []
-
-    def shared(self, result: str, seconds: float | None = None) -> None:
-        assert (seconds is None) == (result == "refused")
-        self.results.append(result)
 
 
 def test_a_hung_server_costs_one_time_out(

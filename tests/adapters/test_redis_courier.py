@@ -13,11 +13,10 @@ import pytest
 from redis.exceptions import ResponseError
 
 from adapters.config_model import SharedConfig
-from adapters.metrics.observer import Observer
 from adapters.redis_collections import RedisCollections
 from adapters.redis_courier import MAX_QUEUE, PROBE_EVERY, TOLERATED, UNREACHABLE, Courier, url_secrets
 from tests.adapters.harness import free_ports
-from tests.adapters.redis_server import PASSWORD, RedisServer
+from tests.adapters.redis_server import PASSWORD, RedisServer, Told
 from waf_engine.diagnostics import Span
 from waf_engine.persistence import CollectionKey, MemoryStore
 
@@ -48,15 +47,6 @@ def run(
             await courier.close()
 
     return asyncio.run(main())
-
-
-class Told(Observer):
-    def __init__(self) -> None:
-        self.results: list[str] = []
-
-    def shared(self, result: str, seconds: float | None = None) -> None:
-        assert (seconds is None) == (result == "refused")
-        self.results.append(result)
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -9,7 +9,17 @@ from adapters.bind import TcpBind
 from adapters.sockets import listen
 from adapters.threaded import ThreadedAgent
 from spop_proto import HAProxyHello
-from tests.adapters.conformance import PATIENT, WAIT, Client, Conformance, Running, echo, notify, recording_logger
+from tests.adapters.conformance import (
+    PATIENT,
+    WAIT,
+    Client,
+    Conformance,
+    Running,
+    assert_no_more_is_read,
+    echo,
+    notify,
+    recording_logger,
+)
 
 if TYPE_CHECKING:
     import logging
@@ -63,23 +73,7 @@ class TestWorkers(TestThreaded):
             return echo(asked)
 
         client = start(handler, limits=replace(PATIENT, in_flight=3)).client(max_waiting_frames=100)
-        client.hello()
-        sender = threading.Thread(
-            target=client.sock.sendall,
-            args=(client.bytes_of(*(notify(number, "x" * 16_000) for number in range(1, 20))),),
-        )
-        sender.start()
-        for _ in range(3):
-            assert entered.acquire(timeout=WAIT)
-        count = 3
-        while entered.acquire(timeout=0.3):
-            count += 1
-        release.set()
-
-        # What one read brings is decoded at once: at most four of these beyond the bound.
-        assert count <= 3 + 65_536 // 16_000
-        assert sorted(client.answers(19)) == list(range(1, 20))
-        sender.join(WAIT)
+        assert_no_more_is_read(client, entered, release)
 
     def test_who_leaves_while_an_answer_is_made_leaves_nothing_behind(self, start: Callable[..., Running]) -> None:
         entered, release = threading.Event(), threading.Event()

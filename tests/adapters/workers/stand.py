@@ -8,19 +8,18 @@ import os
 import re
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.adapters.harness import free_ports
-from tests.adapters.proc import ESTABLISHED, tcp_sockets
+from tests.adapters.proc import ESTABLISHED, children, sockets, tcp_sockets
 
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.adapters.harness import Processes
 
@@ -249,31 +248,6 @@ class Stand:
             if found and int(found[5]) > ANSWER_SECONDS * 1000:
                 slow.append(line)
         return slow
-
-
-def children(pid: int) -> list[int]:
-    """The processes that a process has forked."""
-    try:
-        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-
-
-def sockets(pid: int) -> set[str]:
-    """The inodes of the sockets that a process has open."""
-    found = set()
-    with suppress(FileNotFoundError):  # it has ended meanwhile
-        for each in Path(f"/proc/{pid}/fd").iterdir():
-            with suppress(OSError):  # closed meanwhile
-                found.add(str(each.readlink()).removeprefix("socket:[").removesuffix("]"))
-    return found
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended."""
-    with suppress(OSError):
-        return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
-    return True
 
 
 def until(done: Callable[[], object], about: Callable[[], str] = str, seconds: float = 60.0) -> None:

@@ -22,8 +22,8 @@ from adapters.workers.supervisor import Supervisor
 from spop_proto import AgentDisconnect, Message, Notify
 from tests.adapters.conformance import Client
 from tests.adapters.harness import ROOT, free_ports, wait_for_port
-from tests.adapters.proc import tcp_sockets
-from tests.adapters.workers.stand import RULES, children, gone, sockets, until
+from tests.adapters.proc import children, gone, sockets, tcp_sockets
+from tests.adapters.workers.stand import RULES, until
 
 if TYPE_CHECKING:
     from tests.adapters.harness import Processes
